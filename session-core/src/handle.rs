@@ -1,0 +1,259 @@
+//! The session of one request, from before it is loaded until after it is committed.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use tokio::sync::OnceCell;
+
+use crate::data::SessionData;
+use crate::error::Error;
+use crate::headers::{self, ResponseHeaders};
+use crate::manager::SessionManager;
+use crate::oplog::OpLog;
+use crate::plan::{CookieChange, Found, Intent};
+use crate::record::Lifetime;
+use crate::session::{CommitStatus, Session};
+use crate::state::State;
+use crate::view::View;
+
+/// What an adapter keeps in the request: a session that is loaded when somebody asks for it.
+///
+/// An adapter makes one per request ([`SessionManager::handle`](crate::SessionManager::handle)), keeps a
+/// clone in the request's extensions, and runs the handler inside [`run`](Self::run). Its extractor calls
+/// [`load`](Self::load).
+#[derive(Clone)]
+pub struct SessionHandle(Arc<Shared>);
+
+/// What all clones of a request's session share.
+pub(crate) struct Shared {
+    manager: SessionManager,
+    opened: OnceCell<Result<(), Error>>,
+    state: Mutex<State>,
+    /// Commits of one request take turns. Nothing else waits for them.
+    commit_turn: tokio::sync::Mutex<()>,
+}
+
+impl SessionHandle {
+    pub(crate) fn new(manager: SessionManager) -> Self {
+        Self(Arc::new(Shared {
+            manager,
+            opened: OnceCell::new(),
+            state: Mutex::new(State::new()),
+            commit_turn: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    /// The session, loaded on the first call. `cookie_headers` are the values of the request's Cookie
+    /// headers. A failure sticks: every later call fails alike, and so does the response.
+    pub async fn load<'h, E>(
+        &self,
+        cookie_headers: impl IntoIterator<Item = &'h [u8]>,
+    ) -> Result<Session<E>, Error> {
+        let opened = self.0.opened.get_or_init(async || {
+            let (found, report) = self.0.manager.open(cookie_headers).await?;
+            self.0.state().opened(found, report);
+            Ok(())
+        });
+        opened.await.clone()?;
+        Ok(Session::new(self.0.clone()))
+    }
+
+    /// Runs the rest of the request and commits its session, whatever comes out; then says what this means
+    /// for the response.
+    ///
+    /// If `work` panics, an ended session is committed and nothing else is, and the panic goes on. If the
+    /// future is dropped, nothing more is committed.
+    pub async fn run<T>(&self, work: impl Future<Output = T>) -> (T, Finished) {
+        let abandon = AbandonOnDrop(&self.0);
+        match catch_panic(work).await {
+            Ok(output) => {
+                let finished = self.0.finish().await;
+                drop(abandon);
+                (output, finished)
+            }
+            Err(panic) => {
+                self.0.finish_after_panic().await;
+                drop(abandon);
+                resume_unwind(panic)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionHandle")
+            .field("loaded", &self.0.opened.initialized())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // The state is consistent between any two statements; a panic can't have left it half-changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn payload_limit(&self) -> usize {
+        self.manager.config().checked().policy.payload_limit
+    }
+
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        self.manager.config().checked().policy.lifetime
+    }
+
+    pub(crate) async fn commit(&self) -> Result<CommitStatus, Error> {
+        self.commit_what(Some).await
+    }
+
+    /// Commits what `choose` leaves of what was wanted.
+    async fn commit_what(
+        &self,
+        choose: impl FnOnce(Intent) -> Option<Intent>,
+    ) -> Result<CommitStatus, Error> {
+        let _turn = self.commit_turn.lock().await;
+        let wanted = self.state().begin_commit()?;
+        let Some(intent) = choose(wanted) else {
+            return Ok(CommitStatus::Done);
+        };
+        let result = self.manager.commit(intent).await;
+        let dropped = result
+            .as_ref()
+            .is_ok_and(|outcome| outcome.dropped.is_some());
+        self.state().end_commit(result)?;
+        Ok(if dropped {
+            CommitStatus::Dropped
+        } else {
+            CommitStatus::Done
+        })
+    }
+
+    async fn finish(&self) -> Finished {
+        let committed = match self.opened.get() {
+            None => return Finished::unused(),
+            Some(Err(error)) => Err(error.clone()),
+            Some(Ok(())) => self.commit().await,
+        };
+        let mut state = self.state();
+        state.response_sent = true;
+        let set_cookie = match (&committed, state.cookie, &state.found) {
+            (Ok(_), CookieChange::Send, Found::Live(live)) => {
+                Some(self.manager.set_cookie(&live.id, live.expires_at))
+            }
+            (Ok(_), CookieChange::Remove, _) => {
+                Some(self.manager.config().checked().cookie.removal().to_owned())
+            }
+            _ => None,
+        };
+        Finished {
+            used: true,
+            set_cookie,
+            error: committed.err(),
+        }
+    }
+
+    /// A panic can't deliver a cookie, so that nothing but an ending is committed.
+    async fn finish_after_panic(&self) {
+        if matches!(self.opened.get(), Some(Ok(()))) {
+            let only_the_end = |wanted: Intent| {
+                let view = View::new(SessionData::empty());
+                let end = Intent {
+                    log: OpLog::default(),
+                    view,
+                    rotate: false,
+                    resign: false,
+                    ..wanted
+                };
+                end.end.then_some(end)
+            };
+            // The failure has been logged, and there is no response to show it in.
+            let _ = self.commit_what(only_the_end).await;
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.response_sent && state.has_uncommitted() {
+            tracing::error!(
+                target: "session",
+                "session changes were made after the response had left and were never committed: \
+                 call commit() after the last change"
+            );
+        }
+    }
+}
+
+/// Forgets what a request wanted when its future goes away: a closure that holds a clone of the session
+/// would otherwise keep itself alive.
+struct AbandonOnDrop<'h>(&'h Shared);
+
+impl Drop for AbandonOnDrop<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        if !state.response_sent {
+            let wanted = state.abandon();
+            drop(state);
+            drop(wanted);
+        }
+    }
+}
+
+/// What the end of a request means for its response.
+#[derive(Debug)]
+#[must_use = "the response needs its headers"]
+pub struct Finished {
+    used: bool,
+    set_cookie: Option<String>,
+    error: Option<Error>,
+}
+
+impl Finished {
+    fn unused() -> Self {
+        Self {
+            used: false,
+            set_cookie: None,
+            error: None,
+        }
+    }
+
+    /// The error that takes the place of the handler's response: the session couldn't be loaded, or what
+    /// the handler wanted couldn't be committed.
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    /// Whether [`apply`](Self::apply) would change anything.
+    pub fn is_empty(&self) -> bool {
+        !self.used
+    }
+
+    /// Puts our headers on the response: `Vary` if the session was used, and the cookie, if it has to
+    /// change, with a `Cache-Control` that keeps it out of shared caches.
+    pub fn apply(&self, headers: &mut impl ResponseHeaders) {
+        if self.used {
+            headers::vary_by_cookie(headers);
+        }
+        if let Some(cookie) = &self.set_cookie {
+            headers::set_cookie(headers, cookie);
+        }
+    }
+}
+
+/// The output of `work`, or its panic.
+async fn catch_panic<T>(work: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut work = pin!(work);
+    poll_fn(
+        |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        },
+    )
+    .await
+}

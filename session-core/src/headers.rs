@@ -1,0 +1,155 @@
+//! What a session does to a response's headers, for every framework alike.
+
+/// The response headers of a framework. An adapter implements it for its framework's map.
+pub trait ResponseHeaders {
+    /// The values of all headers called `name`, which is in lower case.
+    fn values<'h>(&'h self, name: &'static str) -> impl Iterator<Item = &'h [u8]>;
+
+    /// Adds a header beside those of the same name. `value` is printable ASCII.
+    fn append(&mut self, name: &'static str, value: &str);
+
+    /// Puts a header in place of those of the same name. `value` is printable ASCII.
+    fn replace(&mut self, name: &'static str, value: &'static str);
+}
+
+/// Says that the response depends on the cookie, unless it says so already.
+pub(crate) fn vary_by_cookie(headers: &mut impl ResponseHeaders) {
+    let covered = |value: &[u8]| {
+        let mut names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
+    };
+    if !headers.values("vary").any(covered) {
+        headers.append("vary", "Cookie");
+    }
+}
+
+/// Adds the cookie, and keeps the response out of shared caches.
+pub(crate) fn set_cookie(headers: &mut impl ResponseHeaders, cookie: &str) {
+    headers.append("set-cookie", cookie);
+    if !headers.values("cache-control").any(keeps_out_shared_caches) {
+        headers.replace("cache-control", "no-store");
+    }
+}
+
+/// Whether a Cache-Control value has the directive `private`, for the whole response, or `no-store`.
+///
+/// Quoted strings are passed over: a comma or a word in them is not a directive.
+fn keeps_out_shared_caches(value: &[u8]) -> bool {
+    let mut quoted = false;
+    let outside_quotes = |byte: &u8| {
+        quoted ^= *byte == b'"';
+        !quoted && *byte == b','
+    };
+    value
+        .split(outside_quotes)
+        .map(<[u8]>::trim_ascii)
+        .any(|directive| {
+            directive.eq_ignore_ascii_case(b"private")
+                || directive.eq_ignore_ascii_case(b"no-store")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct List(Vec<(&'static str, String)>);
+
+    impl ResponseHeaders for List {
+        fn values<'h>(&'h self, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
+            self.0
+                .iter()
+                .filter(move |(other, _)| *other == name)
+                .map(|(_, value)| value.as_bytes())
+        }
+
+        fn append(&mut self, name: &'static str, value: &str) {
+            self.0.push((name, value.to_owned()));
+        }
+
+        fn replace(&mut self, name: &'static str, value: &'static str) {
+            self.0.retain(|(other, _)| *other != name);
+            self.append(name, value);
+        }
+    }
+
+    fn of(name: &'static str, values: &[&str]) -> List {
+        List(
+            values
+                .iter()
+                .map(|value| (name, (*value).to_owned()))
+                .collect(),
+        )
+    }
+
+    /// CK-9: `Cookie` is added to `Vary` beside what is there, once.
+    #[test]
+    fn vary_is_merged() {
+        let after = |values: &[&str]| {
+            let mut headers = of("vary", values);
+            vary_by_cookie(&mut headers);
+            headers
+                .0
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(after(&[]), ["Cookie"]);
+        assert_eq!(after(&["Accept"]), ["Accept", "Cookie"]);
+        assert_eq!(after(&["Accept, X-Cookie"]), ["Accept, X-Cookie", "Cookie"]);
+        for covered in ["*", "cookie", "Accept , COOKIE", "Accept,*"] {
+            assert_eq!(after(&[covered]), [covered]);
+            assert_eq!(after(&["Accept", covered]), ["Accept", covered]);
+        }
+    }
+
+    /// CK-8: a response with our cookie can't be stored by a shared cache.
+    #[test]
+    fn shared_caches_are_kept_out() {
+        let after = |values: &[&str]| {
+            let mut headers = of("cache-control", values);
+            set_cookie(&mut headers, "id=1");
+            assert_eq!(headers.values("set-cookie").collect::<Vec<_>>(), [b"id=1"]);
+            headers.0.retain(|(name, _)| *name == "cache-control");
+            headers
+                .0
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect::<Vec<_>>()
+        };
+        for kept in [
+            "private",
+            "no-store",
+            "max-age=60, Private",
+            "NO-STORE",
+            "x=\"a,b\", private",
+        ] {
+            assert_eq!(after(&[kept]), [kept]);
+            assert_eq!(after(&["max-age=60", kept]), ["max-age=60", kept]);
+        }
+        for replaced in [
+            "public",
+            "max-age=60",
+            "no-cache",
+            "private=\"x\"",
+            "x=\"a, private\"",
+            "",
+        ] {
+            assert_eq!(after(&[replaced]), ["no-store"], "{replaced}");
+        }
+        assert_eq!(after(&[]), ["no-store"]);
+        assert_eq!(after(&["public", "max-age=60"]), ["no-store"]);
+    }
+
+    /// CK-6: other people's cookies stay.
+    #[test]
+    fn other_cookies_stay() {
+        let mut headers = of("set-cookie", &["theirs=1", "theirs=2"]);
+        set_cookie(&mut headers, "id=1");
+        assert_eq!(
+            headers.values("set-cookie").collect::<Vec<_>>(),
+            [&b"theirs=1"[..], b"theirs=2", b"id=1"]
+        );
+    }
+}

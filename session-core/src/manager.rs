@@ -1,0 +1,311 @@
+//! The driver: carries out what the plans decide, against the store, under a deadline.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::config::{DroppedChanges, SessionConfig};
+use crate::error::{Error, ErrorKind};
+use crate::handle::SessionHandle;
+use crate::id::{SessionId, SessionRef};
+use crate::plan::{
+    Answer, Call, Commit, Context, Deed, DropReason, Found, Intent, Open, OpenReport, Outcome, Step,
+};
+use crate::random::{OsRandom, Random};
+use crate::scan;
+use crate::sign::Verified;
+use crate::store::{SessionStore, StoreError};
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// Configuration, store, clock and generator: what all requests share. Cloning is cheap, and clones are
+/// the same manager.
+#[derive(Clone)]
+pub struct SessionManager(Arc<Parts>);
+
+struct Parts {
+    config: SessionConfig,
+    store: Arc<dyn SessionStore>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl SessionManager {
+    /// A manager on the system's clock and generator.
+    pub fn new(config: SessionConfig, store: impl SessionStore) -> Self {
+        Self::with_clock(config, store, SystemClock)
+    }
+
+    /// A manager on a clock of the caller's, for tests.
+    pub fn with_clock(config: SessionConfig, store: impl SessionStore, clock: impl Clock) -> Self {
+        Self::with_clock_and_insecure_random(config, store, clock, OsRandom)
+    }
+
+    /// A manager on a clock and a generator of the caller's, for tests. Whoever can guess what the
+    /// generator gives can enter every session.
+    pub fn with_clock_and_insecure_random(
+        config: SessionConfig,
+        store: impl SessionStore,
+        clock: impl Clock,
+        random: impl Random,
+    ) -> Self {
+        let (store, clock, random) = (Arc::new(store), Arc::new(clock), Arc::new(random));
+        Self(Arc::new(Parts {
+            config,
+            store,
+            clock,
+            random,
+        }))
+    }
+
+    /// The session of one request, not loaded yet. Making it looks at nothing and asks nothing.
+    pub fn handle(&self) -> SessionHandle {
+        SessionHandle::new(self.clone())
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &SessionConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Finds the session that a request's Cookie headers lead to.
+    pub(crate) async fn open<'h>(
+        &self,
+        cookie_headers: impl IntoIterator<Item = &'h [u8]>,
+    ) -> Result<(Found, OpenReport), Error> {
+        let ids = self.verified_ids(cookie_headers);
+        if ids.is_empty() {
+            return Ok((Found::Nothing, OpenReport::default()));
+        }
+        let mut open = Open::new(ids);
+        let opened = self.drive(|answer, cx| open.advance(answer, cx)).await;
+        match &opened {
+            Ok((found, report)) => log_opened(found, *report),
+            Err(error) => log_error("load", error),
+        }
+        opened
+    }
+
+    /// Carries out what a request wants, and tells those who watch.
+    pub(crate) async fn commit(&self, intent: Intent) -> Result<Outcome, Error> {
+        let before = handle_of(&intent.found);
+        let mut commit = Commit::new(intent);
+        let committed = self.drive(|answer, cx| commit.advance(answer, cx)).await;
+        match &committed {
+            Ok(outcome) => {
+                let session = before.or_else(|| handle_of(&outcome.found));
+                log_deed(outcome.deed, session);
+                if let Some(reason) = outcome.dropped {
+                    self.report_dropped(reason, session);
+                }
+            }
+            Err(error) => log_error("commit", error),
+        }
+        committed
+    }
+
+    /// The Set-Cookie value that gives the browser `id` until `expires_at`.
+    pub(crate) fn set_cookie(&self, id: &SessionId, expires_at: Timestamp) -> String {
+        let checked = self.0.config.checked();
+        checked.cookie.set(
+            &checked.keys.sign(id),
+            expires_at.saturating_since(self.now()),
+        )
+    }
+
+    /// The ids whose signature holds, each once.
+    fn verified_ids<'h>(
+        &self,
+        cookie_headers: impl IntoIterator<Item = &'h [u8]>,
+    ) -> Vec<Verified> {
+        let checked = self.0.config.checked();
+        let mut ids: Vec<Verified> = Vec::new();
+        for value in scan::values(cookie_headers, checked.cookie.name()) {
+            match checked.keys.verify(value) {
+                Ok(verified) => match ids.iter_mut().find(|earlier| earlier.id == verified.id) {
+                    Some(same) => same.outdated &= verified.outdated,
+                    None => ids.push(verified),
+                },
+                Err(reason) => {
+                    tracing::debug!(target: "session", ?reason, "session cookie rejected")
+                }
+            }
+        }
+        ids
+    }
+
+    fn report_dropped(&self, reason: DropReason, session: Option<SessionRef>) {
+        tracing::warn!(target: "session", ?reason, session = %Shown(session), "session changes dropped");
+        if let Some(hook) = &self.0.config.checked().on_dropped {
+            hook(&DroppedChanges { reason, session });
+        }
+    }
+
+    /// Carries out a plan's steps, all under one deadline.
+    async fn drive<T>(
+        &self,
+        mut advance: impl FnMut(Answer, &Context<'_>) -> Step<T>,
+    ) -> Result<T, Error> {
+        let mut deadline = Deadline {
+            parts: &self.0,
+            sleep: None,
+        };
+        let mut answer = Answer::Ready;
+        loop {
+            let policy = &self.0.config.checked().policy;
+            let cx = Context {
+                now: self.now(),
+                random: &*self.0.random,
+                policy,
+            };
+            answer = match advance(answer, &cx) {
+                Step::Done(result) => return result,
+                Step::Call(call) => match deadline.bound(self.call(call, cx.now)).await {
+                    Some(Ok(answer)) => answer,
+                    Some(Err(error)) => Answer::Failed(error),
+                    None => {
+                        return Err(StoreError::unknown("the store didn't answer in time").into());
+                    }
+                },
+                Step::Pause(pause) => match deadline.bound(self.0.clock.sleep(pause)).await {
+                    Some(()) => Answer::Ready,
+                    None => {
+                        let message =
+                            "other requests kept changing the session until the time was up";
+                        return Err(Error::new(ErrorKind::Conflict, message));
+                    }
+                },
+            };
+        }
+    }
+
+    async fn call(&self, call: Call, now: Timestamp) -> Result<Answer, StoreError> {
+        let store = &self.0.store;
+        Ok(match call {
+            Call::Load(key) => Answer::Loaded(store.load(&key, now).await?),
+            Call::Save {
+                key,
+                record,
+                expect,
+            } => Answer::Saved(store.save(&key, record, expect, now).await?),
+            Call::Touch { key, touch } => Answer::Saved(store.touch(&key, touch, now).await?),
+            Call::Delete(key) => {
+                store.delete(&key).await?;
+                Answer::Deleted
+            }
+        })
+    }
+}
+
+impl fmt::Debug for SessionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManager")
+            .field("config", &self.0.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The time that all store calls of one load or one commit have together.
+struct Deadline<'m> {
+    parts: &'m Parts,
+    /// Made when something has to be waited for; a store that answers at once costs no timer.
+    sleep: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Deadline<'_> {
+    /// The output of `work`, or `None` when the time is up.
+    async fn bound<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            let Parts { clock, config, .. } = self.parts;
+            let sleep = self
+                .sleep
+                .get_or_insert_with(|| clock.sleep(config.checked().store_timeout));
+            sleep.as_mut().poll(cx).map(|()| None)
+        })
+        .await
+    }
+}
+
+fn handle_of(found: &Found) -> Option<SessionRef> {
+    match found {
+        Found::Live(live) => Some(live.record.handle),
+        Found::Nothing | Found::Dead(_) => None,
+    }
+}
+
+/// A session's public handle, as events show it; formatted only if somebody listens.
+struct Shown(Option<SessionRef>);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(handle) => handle.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+fn log_opened(found: &Found, report: OpenReport) {
+    match found {
+        Found::Live(live) => {
+            tracing::debug!(target: "session", session = %live.record.handle, "session loaded");
+        }
+        Found::Dead(dead) if dead.in_grace => {
+            tracing::debug!(target: "session", "an ended or rotated session id was used by a late request");
+        }
+        Found::Dead(_) | Found::Nothing => {}
+    }
+    let OpenReport {
+        ambiguous,
+        used_after_grace,
+        corrupt,
+        outdated: _,
+    } = report;
+    if ambiguous {
+        tracing::warn!(target: "session", "several live sessions came with one request; none is used");
+    }
+    if used_after_grace {
+        tracing::warn!(target: "session", "an id was used that had been ended or rotated long before");
+    }
+    if corrupt {
+        tracing::error!(target: "session", "a stored session can't be decoded; its visitor is anonymous");
+    }
+}
+
+fn log_deed(deed: Deed, session: Option<SessionRef>) {
+    let session = Shown(session);
+    match deed {
+        Deed::Nothing => {}
+        Deed::Created => {
+            tracing::info!(target: "session", %session, "session created");
+        }
+        Deed::Saved => {
+            tracing::debug!(target: "session", %session, "session saved");
+        }
+        Deed::Touched => {
+            tracing::debug!(target: "session", %session, "session touched");
+        }
+        Deed::Rotated => {
+            tracing::info!(target: "session", %session, "session rotated");
+        }
+        Deed::Ended => {
+            tracing::info!(target: "session", %session, "session ended");
+        }
+    }
+}
+
+/// The source's `Display` is the store's own; ours shows nothing.
+fn log_error(during: &'static str, error: &Error) {
+    let source = std::error::Error::source(error).and_then(std::error::Error::source);
+    let source = source.map(ToString::to_string).unwrap_or_default();
+    tracing::error!(target: "session", during, kind = ?error.kind(), source, "{error}");
+}

@@ -1,0 +1,200 @@
+//! Committing: what the end of a request means.
+
+use super::create::Create;
+use super::end::End;
+use super::rotate::Rotate;
+use super::update::Update;
+use super::{Answer, Context, CookieChange, Deed, DropReason, Found, Outcome, Step};
+use crate::error::{Error, ErrorKind};
+use crate::oplog::OpLog;
+use crate::view::View;
+
+/// What a request found and what it wants.
+#[derive(Debug)]
+pub(crate) struct Intent {
+    pub(crate) found: Found,
+    /// The request ended the session; the operations are those made afterwards.
+    pub(crate) end: bool,
+    pub(crate) rotate: bool,
+    pub(crate) log: OpLog,
+    /// What the operations made of the data that was found.
+    pub(crate) view: View,
+    /// The operations have to be done again before the view can be believed.
+    pub(crate) view_is_stale: bool,
+    /// The cookie was signed under a previous secret.
+    pub(crate) resign: bool,
+    /// The response head hasn't left, so that a cookie can still be sent.
+    pub(crate) can_send_cookie: bool,
+}
+
+/// Carries out an [`Intent`].
+#[derive(Debug)]
+pub(crate) struct Commit {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Deciding(Box<Intent>),
+    Creating(Create),
+    Updating(Box<Update>),
+    Rotating(Box<Rotate>),
+    /// Ending, and then beginning a new session with what was stored after the end.
+    Ending {
+        end: End,
+        then: Option<Create>,
+        can_send_cookie: bool,
+    },
+    Decided,
+}
+
+impl Commit {
+    pub(crate) fn new(intent: Intent) -> Self {
+        Self {
+            state: State::Deciding(Box::new(intent)),
+        }
+    }
+
+    pub(crate) fn advance(&mut self, answer: Answer, cx: &Context<'_>) -> Step<Outcome> {
+        match std::mem::replace(&mut self.state, State::Decided) {
+            State::Deciding(intent) => self.decide(*intent, cx),
+            State::Creating(create) => self.create(create, answer, cx),
+            State::Updating(update) => self.update(update, answer, cx),
+            State::Rotating(rotate) => self.rotate(rotate, answer, cx),
+            State::Ending {
+                mut end,
+                then,
+                can_send_cookie,
+            } => {
+                let step = end.advance(answer, cx);
+                self.end(end, step, then, can_send_cookie, cx)
+            }
+            State::Decided => Step::fail(super::broken_contract()),
+        }
+    }
+
+    fn decide(&mut self, intent: Intent, cx: &Context<'_>) -> Step<Outcome> {
+        let Intent {
+            found,
+            end,
+            rotate,
+            log,
+            mut view,
+            view_is_stale,
+            resign,
+            can_send_cookie,
+        } = intent;
+        if view_is_stale {
+            view = match log.replay(view.into_base()) {
+                Ok(view) => view,
+                Err(error) => return Step::fail(error),
+            };
+        }
+        // A new session that is empty is never stored.
+        let create = (!view.is_empty()).then(|| Create::new(view.encode()));
+        match found {
+            Found::Live(session) if end => {
+                let mut end = End::new(session.key);
+                let step = end.start(Some(session.to_record()), cx);
+                self.end(end, step, create, can_send_cookie, cx)
+            }
+            Found::Dead(dead) if end => {
+                let mut end = End::new(dead.key);
+                let step = end.start(dead.tombstone, cx);
+                self.end(end, step, create, can_send_cookie, cx)
+            }
+            Found::Live(_) if rotate && !can_send_cookie => Step::fail(response_sent()),
+            Found::Live(session) if rotate => {
+                self.rotate(Box::new(Rotate::new(session, log, view)), Answer::Ready, cx)
+            }
+            Found::Live(session) => self.update(
+                Box::new(Update::new(session, log, view, resign)),
+                Answer::Ready,
+                cx,
+            ),
+            Found::Dead(dead) if dead.in_grace => {
+                let dropped = (rotate || view.is_changed()).then_some(DropReason::Superseded);
+                Step::Done(Ok(Outcome {
+                    dropped,
+                    ..Outcome::unchanged(Found::Dead(dead))
+                }))
+            }
+            found @ (Found::Nothing | Found::Dead(_)) => match create {
+                Some(_) if !can_send_cookie => Step::fail(response_sent()),
+                Some(create) => self.create(create, Answer::Ready, cx),
+                None => Step::Done(Ok(Outcome::unchanged(found))),
+            },
+        }
+    }
+
+    fn create(&mut self, mut create: Create, answer: Answer, cx: &Context<'_>) -> Step<Outcome> {
+        let step = create.advance(answer, cx);
+        self.state = State::Creating(create);
+        step
+    }
+
+    fn update(
+        &mut self,
+        mut update: Box<Update>,
+        answer: Answer,
+        cx: &Context<'_>,
+    ) -> Step<Outcome> {
+        let step = update.advance(answer, cx);
+        self.state = State::Updating(update);
+        step
+    }
+
+    fn rotate(
+        &mut self,
+        mut rotate: Box<Rotate>,
+        answer: Answer,
+        cx: &Context<'_>,
+    ) -> Step<Outcome> {
+        let step = rotate.advance(answer, cx);
+        self.state = State::Rotating(rotate);
+        step
+    }
+
+    fn end(
+        &mut self,
+        end: End,
+        step: Step<()>,
+        then: Option<Create>,
+        can_send_cookie: bool,
+        cx: &Context<'_>,
+    ) -> Step<Outcome> {
+        match (step, then) {
+            (Step::Done(Ok(())), None) => Step::Done(Ok(Outcome {
+                found: Found::Nothing,
+                cookie: CookieChange::Remove,
+                deed: Deed::Ended,
+                dropped: None,
+            })),
+            (Step::Done(Ok(())), Some(_)) if !can_send_cookie => Step::fail(response_sent()),
+            (Step::Done(Ok(())), Some(create)) => self.create(create, Answer::Ready, cx),
+            (Step::Done(Err(error)), _) => Step::fail(error),
+            (Step::Pause(pause), then) => {
+                self.state = State::Ending {
+                    end,
+                    then,
+                    can_send_cookie,
+                };
+                Step::Pause(pause)
+            }
+            (Step::Call(call), then) => {
+                self.state = State::Ending {
+                    end,
+                    then,
+                    can_send_cookie,
+                };
+                Step::Call(call)
+            }
+        }
+    }
+}
+
+fn response_sent() -> Error {
+    let message = "the response has been sent, so the cookie of a new or rotated session can't be: \
+                   commit before returning the response";
+    Error::new(ErrorKind::ResponseSent, message)
+}

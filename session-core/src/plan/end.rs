@@ -1,0 +1,87 @@
+//! Ending: a logout ends the session, whichever of its ids it came with.
+
+use super::{Answer, Call, Context, MAX_CHAIN, MAX_CONFLICTS, MAX_ERRORS, Step};
+use crate::error::Error;
+use crate::id::StoreKey;
+use crate::record::{Record, RecordState};
+use crate::store::{Expect, SaveOutcome};
+
+/// Buries the session under `key`, following rotations to where it lives now. Tries again without a
+/// pause: those who write the session pause after a conflict, so an ending gets through.
+#[derive(Debug)]
+pub(super) struct End {
+    key: StoreKey,
+    errors: u32,
+    conflicts: u32,
+    followed: u32,
+}
+
+impl End {
+    pub(super) fn new(key: StoreKey) -> Self {
+        Self {
+            key,
+            errors: 0,
+            conflicts: 0,
+            followed: 0,
+        }
+    }
+
+    /// Starts with the record under the key, if it is known already.
+    pub(super) fn start(&mut self, known: Option<Record>, cx: &Context<'_>) -> Step<()> {
+        match known {
+            Some(record) => self.bury(record, cx).into(),
+            None => Step::Call(Call::Load(self.key)),
+        }
+    }
+
+    pub(super) fn advance(&mut self, answer: Answer, cx: &Context<'_>) -> Step<()> {
+        match answer {
+            Answer::Ready => Step::Call(Call::Load(self.key)),
+            Answer::Loaded(Some(record)) => self.bury(record, cx).into(),
+            Answer::Loaded(None) | Answer::Saved(SaveOutcome::Saved | SaveOutcome::Missing) => {
+                Step::Done(Ok(()))
+            }
+            Answer::Saved(SaveOutcome::Conflict(current)) => {
+                self.conflicts += 1;
+                match current {
+                    _ if self.conflicts > MAX_CONFLICTS => Step::fail(super::too_many_conflicts()),
+                    Some(record) => self.bury(*record, cx).into(),
+                    None => Step::Call(Call::Load(self.key)),
+                }
+            }
+            // Whether the write landed is seen by looking; writing the tombstone twice does no harm.
+            Answer::Failed(error) => {
+                self.errors += 1;
+                if self.errors < MAX_ERRORS {
+                    Step::Call(Call::Load(self.key))
+                } else {
+                    Step::fail(error)
+                }
+            }
+            Answer::Deleted => Step::fail(super::broken_contract()),
+        }
+    }
+
+    fn bury(&mut self, record: Record, cx: &Context<'_>) -> Result<Step<()>, Error> {
+        match record.state {
+            RecordState::Ended { .. } => Ok(Step::Done(Ok(()))),
+            RecordState::Superseded { successor, .. } => {
+                self.followed += 1;
+                if self.followed > MAX_CHAIN {
+                    return Err(super::broken_contract());
+                }
+                self.key = successor;
+                Ok(Step::Call(Call::Load(successor)))
+            }
+            RecordState::Live(_) => {
+                let tombstone = cx.tombstone(&record, RecordState::Ended { at: cx.now })?;
+                let expect = Expect::Version(record.version);
+                Ok(Step::Call(Call::Save {
+                    key: self.key,
+                    record: tombstone,
+                    expect,
+                }))
+            }
+        }
+    }
+}

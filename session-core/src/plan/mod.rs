@@ -1,0 +1,276 @@
+//! The decisions, without I/O: what opening and committing a session means in store calls.
+//!
+//! A plan is a state machine. It is given the answer to its last step, the time, and a source of
+//! randomness, and names the next step. It has no clock, no store and nothing asynchronous in it, so that
+//! every interleaving can be tried in tests; the driver in [`crate::manager`] carries the steps out.
+
+mod commit;
+mod create;
+mod end;
+mod open;
+mod rotate;
+mod update;
+
+use std::time::Duration;
+
+pub(crate) use commit::{Commit, Intent};
+pub(crate) use open::{Open, OpenReport};
+
+use crate::error::{Error, ErrorKind};
+use crate::id::{SessionId, StoreKey, Version};
+use crate::random::{Random, RandomError};
+use crate::record::{Lifetime, LiveRecord, Record, RecordState};
+use crate::store::{Expect, SaveOutcome, StoreError, Touch};
+use crate::time::Timestamp;
+
+/// How often a commit may run into other requests' commits. Time runs out long before; this is for a
+/// store that answers "conflict" to everything, at once.
+const MAX_CONFLICTS: u32 = 10_000;
+/// How many store errors an ending or a rotation looks past to learn what became of its write.
+const MAX_ERRORS: u32 = 3;
+/// How many ids are drawn when the one before was taken. A second is already a broken generator.
+const MAX_ID_DRAWS: u32 = 4;
+/// How many rotations an ending follows.
+const MAX_CHAIN: u32 = 1_000;
+
+/// The numbers that decide.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) lifetime: Lifetime,
+    pub(crate) touch_interval: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) payload_limit: usize,
+}
+
+/// What a plan may look at beside the last answer.
+pub(crate) struct Context<'c> {
+    pub(crate) now: Timestamp,
+    pub(crate) random: &'c dyn Random,
+    pub(crate) policy: &'c Policy,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub(crate) enum Step<T> {
+    Call(Call),
+    /// Wait this long, so that others get their turn, and come back with [`Answer::Ready`].
+    Pause(Duration),
+    Done(Result<T, Error>),
+}
+
+/// A store call.
+#[derive(Debug)]
+pub(crate) enum Call {
+    Load(StoreKey),
+    Save {
+        key: StoreKey,
+        record: Record,
+        expect: Expect,
+    },
+    Touch {
+        key: StoreKey,
+        touch: Touch,
+    },
+    Delete(StoreKey),
+}
+
+/// How the last step went.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Nothing has been asked yet, or the pause is over.
+    Ready,
+    Loaded(Option<Record>),
+    Saved(SaveOutcome),
+    Deleted,
+    Failed(StoreError),
+}
+
+/// What the request's id leads to.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// No session: no id, or an id under which nothing lives.
+    Nothing,
+    Live(LiveSession),
+    /// A session that was rotated or ended.
+    Dead(DeadSession),
+}
+
+/// A live session and the id it lives under.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveSession {
+    pub(crate) id: SessionId,
+    pub(crate) key: StoreKey,
+    pub(crate) version: Version,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) record: LiveRecord,
+}
+
+/// What is left of a session under an id that has been rotated away or ended.
+#[derive(Clone, Debug)]
+pub(crate) struct DeadSession {
+    pub(crate) key: StoreKey,
+    /// The tombstone, if it has been seen.
+    pub(crate) tombstone: Option<Record>,
+    /// Died so recently that the request may have been under way: it isn't a visitor without a session,
+    /// and must not get a new one.
+    pub(crate) in_grace: bool,
+}
+
+/// What a commit does to the visitor's cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CookieChange {
+    Keep,
+    /// Send the session's id, to be kept until it expires.
+    Send,
+    Remove,
+}
+
+/// What a commit did, for those who watch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deed {
+    Nothing,
+    Created,
+    Saved,
+    Touched,
+    Rotated,
+    Ended,
+}
+
+/// Why a request's changes were dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The session was ended or rotated before this request loaded it.
+    Superseded,
+    /// The session was ended, rotated or expired while this request was under way.
+    LostRace,
+}
+
+/// How a commit ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What the session is from now on.
+    pub(crate) found: Found,
+    pub(crate) cookie: CookieChange,
+    pub(crate) deed: Deed,
+    pub(crate) dropped: Option<DropReason>,
+}
+
+impl Context<'_> {
+    fn new_version(&self) -> Result<Version, Error> {
+        Version::generate(self.random).map_err(no_randomness)
+    }
+
+    fn new_id(&self) -> Result<SessionId, Error> {
+        SessionId::generate(self.random).map_err(no_randomness)
+    }
+
+    fn is_activity_due(&self, live: &LiveRecord) -> bool {
+        self.now.saturating_since(live.last_active_at) >= self.policy.touch_interval
+    }
+
+    /// A record that buries `old`. It lasts as long as the record would have, and never less than the
+    /// grace time: a slow logout that comes with the old id has to find it.
+    fn tombstone(&self, old: &Record, state: RecordState) -> Result<Record, Error> {
+        let expires_at = old
+            .expires_at
+            .max(self.now.saturating_add(self.policy.grace));
+        Ok(Record {
+            version: self.new_version()?,
+            expires_at,
+            state,
+        })
+    }
+
+    /// A pause before the next try, random, so that those who collided don't collide again; its upper
+    /// bound doubles with each conflict.
+    fn back_off(&self, conflicts: u32) -> Result<Duration, Error> {
+        const FIRST_MICROS: u64 = 500;
+        const DOUBLINGS: u32 = 6;
+        let bound_micros = FIRST_MICROS << conflicts.min(DOUBLINGS);
+        let mut bytes = [0; 8];
+        self.random.fill(&mut bytes).map_err(no_randomness)?;
+        Ok(Duration::from_micros(
+            u64::from_le_bytes(bytes) % bound_micros,
+        ))
+    }
+}
+
+impl LiveSession {
+    /// The record as it lies in the store.
+    pub(crate) fn to_record(&self) -> Record {
+        let state = RecordState::Live(self.record.clone());
+        Record {
+            version: self.version,
+            expires_at: self.expires_at,
+            state,
+        }
+    }
+}
+
+impl<T> Step<T> {
+    fn fail(error: impl Into<Error>) -> Self {
+        Self::Done(Err(error.into()))
+    }
+}
+
+/// Lets a plan use `?` for what can fail without a store.
+impl<T> From<Result<Self, Error>> for Step<T> {
+    fn from(step: Result<Self, Error>) -> Self {
+        step.unwrap_or_else(|error| Self::Done(Err(error)))
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::with_source(
+            ErrorKind::StoreUnavailable,
+            "the session store failed",
+            error,
+        )
+    }
+}
+
+impl Outcome {
+    fn unchanged(found: Found) -> Self {
+        Self {
+            found,
+            cookie: CookieChange::Keep,
+            deed: Deed::Nothing,
+            dropped: None,
+        }
+    }
+
+    /// The session died under this request. What the request wanted is dropped, and so is whatever it may
+    /// still want: it must not start another session in place of the one that somebody ended or rotated.
+    fn lost(key: StoreKey, tombstone: Option<Record>) -> Self {
+        let dead = DeadSession {
+            key,
+            tombstone,
+            in_grace: true,
+        };
+        Self {
+            dropped: Some(DropReason::LostRace),
+            ..Self::unchanged(Found::Dead(dead))
+        }
+    }
+}
+
+fn no_randomness(error: RandomError) -> Error {
+    Error::with_source(ErrorKind::Random, "the random generator failed", error)
+}
+
+fn too_many_conflicts() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "other requests kept changing the session",
+    )
+}
+
+/// The store answered something that the call can't be answered with.
+fn broken_contract() -> Error {
+    Error::new(
+        ErrorKind::StoreUnavailable,
+        "the session store broke its contract",
+    )
+}

@@ -1,0 +1,174 @@
+//! What one request knows about its session and wants of it.
+
+use crate::data::SessionData;
+use crate::error::Error;
+use crate::oplog::{Op, OpLog};
+use crate::plan::{CookieChange, Found, Intent, LiveSession, OpenReport, Outcome};
+use crate::view::View;
+
+/// The state behind a [`Session`](crate::Session), under its lock.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) found: Found,
+    /// No stored session was found when the request's id was looked up.
+    pub(crate) is_new: bool,
+    resign: bool,
+    end: bool,
+    rotate: bool,
+    log: OpLog,
+    pub(crate) view: View,
+    /// The view may not be what the operations give on the data that was found.
+    view_is_stale: bool,
+    phase: Phase,
+    pub(crate) response_sent: bool,
+    /// What the commits so far mean for the cookie.
+    pub(crate) cookie: CookieChange,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Active,
+    Committing,
+    /// A commit failed, or was abandoned half-way. What is stored isn't known; nothing is tried again.
+    Failed(Error),
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self {
+            found: Found::Nothing,
+            is_new: true,
+            resign: false,
+            end: false,
+            rotate: false,
+            log: OpLog::default(),
+            view: View::new(SessionData::empty()),
+            view_is_stale: false,
+            phase: Phase::Active,
+            response_sent: false,
+            cookie: CookieChange::Keep,
+        }
+    }
+
+    pub(crate) fn opened(&mut self, found: Found, report: OpenReport) {
+        self.view = View::new(stored_data(&found));
+        self.is_new = !matches!(found, Found::Live(_));
+        self.resign = report.outdated;
+        self.found = found;
+    }
+
+    /// The live session, unless this request has ended it.
+    pub(crate) fn live(&self) -> Option<&LiveSession> {
+        match &self.found {
+            Found::Live(live) if !self.end => Some(live),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_superseded(&self) -> bool {
+        matches!(&self.found, Found::Dead(dead) if dead.in_grace) && !self.end
+    }
+
+    /// Whether a commit would have anything to write, activity apart.
+    pub(crate) fn is_modified(&self) -> bool {
+        let rotates = self.rotate && matches!(self.found, Found::Live(_));
+        let ends = self.end && !matches!(self.found, Found::Nothing);
+        rotates || ends || self.view.is_changed()
+    }
+
+    /// Notes `op`, which `apply` does to the view. Returns what can be dropped once the lock is gone.
+    pub(crate) fn record(&mut self, op: Op, apply: impl FnOnce(&mut View)) -> OpLog {
+        apply(&mut self.view);
+        self.log.push(op)
+    }
+
+    pub(crate) fn rotate(&mut self) {
+        self.rotate = true;
+    }
+
+    /// Ends the session: what was wanted before counts no more.
+    pub(crate) fn end(&mut self) -> OpLog {
+        self.end = true;
+        self.rotate = false;
+        self.view = View::new(SessionData::empty());
+        std::mem::take(&mut self.log)
+    }
+
+    /// Forgets what was wanted. Returns what can be dropped once the lock is gone.
+    pub(crate) fn abandon(&mut self) -> OpLog {
+        (self.end, self.rotate) = (false, false);
+        std::mem::take(&mut self.log)
+    }
+
+    /// Whether something was wanted that no commit has seen.
+    pub(crate) fn has_uncommitted(&self) -> bool {
+        !self.log.is_empty() || self.end || self.rotate
+    }
+
+    /// Starts a commit with everything that was wanted up to now.
+    pub(crate) fn begin_commit(&mut self) -> Result<Intent, Error> {
+        match &self.phase {
+            Phase::Active => {}
+            Phase::Failed(error) => return Err(error.clone()),
+            Phase::Committing => {
+                let error = Error::new(
+                    crate::ErrorKind::StoreUnavailable,
+                    "an earlier commit was abandoned half-way; what it wrote isn't known",
+                );
+                self.phase = Phase::Failed(error.clone());
+                return Err(error);
+            }
+        }
+        self.phase = Phase::Committing;
+        Ok(Intent {
+            found: self.found.clone(),
+            end: std::mem::take(&mut self.end),
+            rotate: std::mem::take(&mut self.rotate),
+            log: std::mem::take(&mut self.log),
+            view: self.view.clone(),
+            view_is_stale: std::mem::take(&mut self.view_is_stale),
+            resign: std::mem::take(&mut self.resign),
+            can_send_cookie: !self.response_sent,
+        })
+    }
+
+    /// Takes note of how a commit ended. What was wanted while it ran is laid over what it left.
+    pub(crate) fn end_commit(&mut self, result: Result<Outcome, Error>) -> Result<(), Error> {
+        let settled = result.map(|outcome| {
+            self.cookie = match outcome.cookie {
+                // Never for an id that is known to be dead.
+                CookieChange::Keep if outcome.dropped.is_some() => CookieChange::Keep,
+                CookieChange::Keep => self.cookie,
+                change => change,
+            };
+            let data = if self.end {
+                SessionData::empty()
+            } else {
+                stored_data(&outcome.found)
+            };
+            self.found = outcome.found;
+            data
+        });
+        match settled {
+            Ok(data) => {
+                // Closures don't run under the lock: the view shows what they gave when they were first
+                // run, and the next commit runs them again before it believes that.
+                self.view = self.log.project(&self.view, data);
+                self.view_is_stale = !self.log.is_empty();
+                self.phase = Phase::Active;
+                Ok(())
+            }
+            Err(error) => {
+                self.phase = Phase::Failed(error.clone());
+                Err(error)
+            }
+        }
+    }
+}
+
+fn stored_data(found: &Found) -> SessionData {
+    match found {
+        Found::Live(live) => live.record.data.clone(),
+        Found::Nothing | Found::Dead(_) => SessionData::empty(),
+    }
+}

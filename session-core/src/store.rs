@@ -1,0 +1,317 @@
+//! The contract between the core and whatever keeps the sessions.
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use async_trait::async_trait;
+
+use crate::codec::DecodeError;
+use crate::error::BoxError;
+use crate::id::{StoreKey, Version};
+use crate::record::{Record, RecordState};
+use crate::time::Timestamp;
+
+/// A place that keeps sessions.
+///
+/// Three methods are required. The core makes ids, versions and expiry times and decides what happens; a
+/// store keeps what it is given and answers truthfully. `now` comes with every call: a store has no clock
+/// of its own.
+///
+/// # What every method promises
+///
+/// - **Expired is missing.** A record whose `expires_at` is not later than `now` does not exist, for every
+///   method, whether or not it has been removed.
+/// - **Tombstones are records.** A store treats [`RecordState::Superseded`] and [`RecordState::Ended`] like
+///   live records in `load`, `save`, `delete` and expiry. They must last until they expire: they are what
+///   keeps an ended session ended.
+/// - **Bytes come back as they were.** Data, version and every other field are returned exactly as saved.
+/// - **An error is an error.** A store that can't be reached answers [`StoreError`], never "missing". An
+///   error says whether the write certainly did not happen ([`StoreError::not_applied`]) or nobody knows
+///   ([`StoreError::unknown`]); when in doubt it is unknown. Nothing below the store resends a write whose
+///   outcome is unknown.
+/// - **Calls on one key are linearizable**: each takes effect at one moment between its start and its
+///   answer, across all processes. Nothing is asked of calls on different keys.
+/// - **Futures may be dropped** at any time. The call then either took effect or it didn't.
+///
+/// The suite in `session-conformance` has a test for each of these sentences; run it against your store.
+///
+/// # Example
+///
+/// A complete store, without sweeping:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, async_trait};
+/// use session_core::{Record, StoreKey, Timestamp};
+///
+/// #[derive(Default)]
+/// struct MapStore(Mutex<HashMap<StoreKey, Record>>);
+///
+/// #[async_trait]
+/// impl SessionStore for MapStore {
+///     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+///         let records = self.0.lock().map_err(|_| StoreError::not_applied("a writer panicked"))?;
+///         Ok(records.get(key).filter(|record| !record.is_expired(now)).cloned())
+///     }
+///
+///     async fn save(
+///         &self, key: &StoreKey, record: Record, expect: Expect, now: Timestamp,
+///     ) -> Result<SaveOutcome, StoreError> {
+///         let mut records = self.0.lock().map_err(|_| StoreError::not_applied("a writer panicked"))?;
+///         let current = records.get(key).filter(|record| !record.is_expired(now));
+///         let outcome = expect.check(current);
+///         if outcome == SaveOutcome::Saved {
+///             records.insert(*key, record);
+///         }
+///         Ok(outcome)
+///     }
+///
+///     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+///         self.0.lock().map_err(|_| StoreError::not_applied("a writer panicked"))?.remove(key);
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait SessionStore: Send + Sync + 'static {
+    /// The record under `key`, live or tombstone; `None` if there is none or it has expired. Changes
+    /// nothing: a lookup creates no record and extends none.
+    ///
+    /// A record that can't be decoded is an error made from [`DecodeError`], and stays where it is.
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError>;
+
+    /// Puts `record` under `key` if what is there is what `expect` says, in one atomic step; otherwise
+    /// changes nothing. It never inserts where a version is expected and never overwrites where nothing
+    /// is expected; an expired record is overwritten as if it weren't there.
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError>;
+
+    /// Removes the record under `key`, whatever it is. Removing what isn't there is fine.
+    ///
+    /// The core calls it to take back a record that lost a race before anybody knew its id. Ending a
+    /// session is a save of a tombstone.
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError>;
+
+    /// Notes activity: moves version, last activity and expiry of a live record without touching its data.
+    ///
+    /// Answers as a save that expects `touch.expected` would, and missing for a tombstone. Neither time
+    /// ever moves backwards. The default loads and saves; a store that can change the fields in place does
+    /// so, and saves the bytes.
+    async fn touch(
+        &self,
+        key: &StoreKey,
+        touch: Touch,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        match self.load(key, now).await? {
+            Some(record) => match touch.apply(record) {
+                Ok(touched) => {
+                    self.save(key, touched, Expect::Version(touch.expected), now)
+                        .await
+                }
+                Err(outcome) => Ok(outcome),
+            },
+            None => Ok(SaveOutcome::Missing),
+        }
+    }
+
+    /// Removes up to `limit` expired records and says how many it removed; fewer than `limit` means that
+    /// none are left. Never removes a record that `load` would still return.
+    ///
+    /// An error ends the batch, not the ability to sweep: the next call goes on. The default removes
+    /// nothing, for engines that expire records themselves.
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let _ = (now, limit);
+        Ok(0)
+    }
+}
+
+/// What a save expects to find under its key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expect {
+    /// Nothing: the save creates the record.
+    Absent,
+    /// A record of this version.
+    Version(Version),
+}
+
+impl Expect {
+    /// How a save with this expectation ends when `current` is what lies under the key; expired records
+    /// must have been left out. For stores that can look before they write, under a lock of their own.
+    pub fn check(self, current: Option<&Record>) -> SaveOutcome {
+        match (self, current) {
+            (Self::Absent, None) => SaveOutcome::Saved,
+            (Self::Version(version), Some(record)) if record.version == version => {
+                SaveOutcome::Saved
+            }
+            (_, Some(record)) => SaveOutcome::Conflict(Some(Box::new(record.clone()))),
+            (Self::Version(_), None) => SaveOutcome::Missing,
+        }
+    }
+}
+
+/// How a save or a touch ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SaveOutcome {
+    /// The record is stored.
+    Saved,
+    /// Something else than expected lies under the key. Nothing was changed. A store that knows for
+    /// certain what lies there now hands it out, which saves the core a load; what it hands out never has
+    /// the expected version.
+    Conflict(Option<Box<Record>>),
+    /// Nothing lies under the key, or it has expired. Nothing was changed.
+    Missing,
+}
+
+/// What a touch changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Touch {
+    /// The version that the record must have.
+    pub expected: Version,
+    /// The version that it gets.
+    pub version: Version,
+    /// The last activity; an earlier one than the record's is ignored.
+    pub last_active_at: Timestamp,
+    /// The expiry; an earlier one than the record's is ignored.
+    pub expires_at: Timestamp,
+}
+
+impl Touch {
+    /// `record` with this touch applied, or how the touch ends without having changed anything.
+    pub fn apply(&self, mut record: Record) -> Result<Record, SaveOutcome> {
+        let RecordState::Live(live) = &mut record.state else {
+            return Err(SaveOutcome::Missing);
+        };
+        if record.version != self.expected {
+            return Err(SaveOutcome::Conflict(Some(Box::new(record))));
+        }
+        live.last_active_at = live.last_active_at.max(self.last_active_at);
+        record.expires_at = record.expires_at.max(self.expires_at);
+        record.version = self.version;
+        Ok(record)
+    }
+}
+
+/// A store failed. Not finding a record is not a failure.
+pub struct StoreError {
+    kind: StoreErrorKind,
+    source: BoxError,
+}
+
+/// What is known after a [`StoreError`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// What was asked for certainly did not happen: no connection, out of memory, read-only, rolled back.
+    NotApplied,
+    /// It may have happened, or may still happen: the connection broke or the answer took too long.
+    Unknown,
+    /// What lies under the key isn't a record. The visitor counts as anonymous; the bytes are left alone.
+    Corrupt,
+    /// A newer version of this library wrote the record. The request fails; the record is left alone.
+    NewerFormat,
+}
+
+impl StoreError {
+    /// A failure after which the write certainly did not happen.
+    pub fn not_applied(source: impl Into<BoxError>) -> Self {
+        Self {
+            kind: StoreErrorKind::NotApplied,
+            source: source.into(),
+        }
+    }
+
+    /// A failure after which nobody knows whether the write happened. When in doubt, this one.
+    pub fn unknown(source: impl Into<BoxError>) -> Self {
+        Self {
+            kind: StoreErrorKind::Unknown,
+            source: source.into(),
+        }
+    }
+
+    /// What is known after the failure.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}
+
+impl From<DecodeError> for StoreError {
+    fn from(error: DecodeError) -> Self {
+        let kind = match error {
+            DecodeError::Corrupt => StoreErrorKind::Corrupt,
+            DecodeError::NewerFormat => StoreErrorKind::NewerFormat,
+        };
+        Self {
+            kind,
+            source: error.into(),
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            StoreErrorKind::NotApplied => "the session store failed; nothing was written",
+            StoreErrorKind::Unknown => "the session store failed; the outcome is unknown",
+            StoreErrorKind::Corrupt | StoreErrorKind::NewerFormat => {
+                "a stored session can't be read"
+            }
+        })
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.source.as_ref())
+    }
+}
+
+/// Shared stores are stores, so that an application can keep a handle of its own.
+#[async_trait]
+impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        (**self).load(key, now).await
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        (**self).save(key, record, expect, now).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        (**self).delete(key).await
+    }
+
+    async fn touch(
+        &self,
+        key: &StoreKey,
+        touch: Touch,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        (**self).touch(key, touch, now).await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        (**self).delete_expired(now, limit).await
+    }
+}
