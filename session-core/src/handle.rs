@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use tokio::sync::OnceCell;
 
+use crate::config::SessionConfig;
 use crate::data::SessionData;
 use crate::error::Error;
 use crate::headers::{self, ResponseHeaders};
@@ -45,6 +46,11 @@ impl SessionHandle {
             state: Mutex::new(State::new()),
             commit_turn: tokio::sync::Mutex::new(()),
         }))
+    }
+
+    /// The configuration that this session follows.
+    pub fn config(&self) -> &SessionConfig {
+        self.0.manager.config()
     }
 
     /// The session, loaded on the first call. `cookie_headers` are the values of the request's Cookie

@@ -132,7 +132,7 @@ impl SessionManager {
                     None => ids.push(verified),
                 },
                 Err(reason) => {
-                    tracing::debug!(target: "session", ?reason, "session cookie rejected")
+                    tracing::debug!(target: "session", ?reason, "session cookie rejected");
                 }
             }
         }

@@ -1,0 +1,72 @@
+//! Server-side sessions for axum: [`SessionLayer`] around the routes, [`Session`] in the handlers.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use axum::{Router, routing::get};
+//! use session_axum::{Key, Session, SessionConfig, SessionLayer};
+//! use session_store_memory::MemoryStore;
+//!
+//! const VISITS: Key<u64> = Key::new("visits");
+//!
+//! async fn visits(session: Session) -> Result<String, session_axum::Error> {
+//!     let n = session.update(VISITS, |n| n.unwrap_or(0) + 1)?;
+//!     Ok(format!("visit {n}"))
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = SessionConfig::builder(std::env::var("SESSION_SECRET")?)
+//!     .max_age(Duration::from_secs(3600))
+//!     .exclude_path("/health")
+//!     .build()?;
+//! let app = Router::new().route("/", get(visits)).layer(SessionLayer::new(config, MemoryStore::new()));
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # In other middleware
+//!
+//! [`Session`] is an ordinary extractor, so that a middleware inside the layer takes it like a handler does:
+//!
+//! ```
+//! use axum::{extract::Request, http::StatusCode, middleware::Next, response::Response};
+//! use session_axum::Session;
+//!
+//! async fn only_members(session: Session, request: Request, next: Next) -> Result<Response, StatusCode> {
+//!     match session.contains("user_id") {
+//!         true => Ok(next.run(request).await),
+//!         false => Err(StatusCode::UNAUTHORIZED),
+//!     }
+//! }
+//! # let _: axum::Router = axum::Router::new().layer(axum::middleware::from_fn(only_members));
+//! ```
+//!
+//! # Responses that go on after the handler
+//!
+//! The session is committed when the handler has returned, before the response head leaves. A WebSocket, an
+//! event stream or a streaming body that changes the session later calls
+//! [`commit`](session_core::Session::commit) after the last change. A new session's cookie travels in the
+//! head: store something (or commit) before returning the response.
+//!
+//! # Where an error takes the cookie with it
+//!
+//! axum's handlers can't fail, only answer. A `tower` service inside the layer can: what it wanted of the
+//! session is committed, but its `Err` has no headers that could carry the cookie.
+
+mod error;
+mod extract;
+mod layer;
+
+pub use error::Error;
+pub use extract::Session;
+pub use layer::{SessionLayer, SessionService};
+pub use session_core::{
+    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, SameSite, SessionConfig,
+    SessionConfigBuilder, SessionManager, SessionRef, Sweeper, Timestamp,
+};
+
+/// The application's main session: the one that is meant where no other is named.
+#[derive(Clone, Copy, Debug)]
+pub enum Main {}

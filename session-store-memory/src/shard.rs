@@ -1,0 +1,203 @@
+//! A part of the store that is locked as a whole.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use session_core::store::{Expect, SaveOutcome, Touch};
+use session_core::{Record, RecordState, StoreKey, Timestamp};
+
+/// Below this many records, looking through them costs next to nothing, whenever it happens.
+const SMALL: usize = 64;
+
+/// A full shard makes room for this part of its bound at once, so that a flood of new sessions doesn't
+/// search the shard for each of them.
+const ROOM_PART: usize = 16;
+
+/// The shard is full, and of records that are not given up.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+#[derive(Debug)]
+pub(crate) struct Shard {
+    /// Boxed, so that the table's free places cost a pointer and a key each.
+    records: HashMap<StoreKey, Box<Entry>, BuildHasherDefault<KeyHasher>>,
+    bound: usize,
+    /// Records that were created since expired ones were last looked for.
+    created: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    record: Record,
+    /// Somebody has come back with the session's id since it was created.
+    returned: bool,
+}
+
+/// What a full shard gives up first comes first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    NeverReturned,
+    Anonymous,
+    Tombstone,
+}
+
+impl Shard {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self {
+            records: HashMap::default(),
+            bound,
+            created: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn load(&mut self, key: &StoreKey, now: Timestamp) -> Option<Record> {
+        let entry = self
+            .records
+            .get_mut(key)
+            .filter(|entry| !entry.record.is_expired(now))?;
+        entry.returned = true;
+        Some(entry.record.clone())
+    }
+
+    pub(crate) fn save(
+        &mut self,
+        key: &StoreKey,
+        record: Record,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, Full> {
+        let current = self.records.get_mut(key);
+        let current = current.filter(|entry| !entry.record.is_expired(now));
+        let outcome = expect.check(current.as_ref().map(|entry| &entry.record));
+        match (&outcome, current) {
+            (SaveOutcome::Saved, Some(entry)) => entry.record = record,
+            (SaveOutcome::Saved, None) => {
+                self.make_room(now)?;
+                self.records.insert(*key, Box::new(Entry::new(record)));
+            }
+            _ => {}
+        }
+        Ok(outcome)
+    }
+
+    pub(crate) fn delete(&mut self, key: &StoreKey) {
+        self.records.remove(key);
+        self.give_back();
+    }
+
+    pub(crate) fn touch(&mut self, key: &StoreKey, touch: Touch, now: Timestamp) -> SaveOutcome {
+        let current = self
+            .records
+            .get_mut(key)
+            .filter(|entry| !entry.record.is_expired(now));
+        let Some(entry) = current else {
+            return SaveOutcome::Missing;
+        };
+        match touch.apply(entry.record.clone()) {
+            Ok(touched) => {
+                entry.record = touched;
+                SaveOutcome::Saved
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    pub(crate) fn delete_expired(&mut self, now: Timestamp, limit: usize) -> usize {
+        let removed = self
+            .records
+            .extract_if(|_, entry| entry.record.is_expired(now))
+            .take(limit)
+            .count();
+        self.give_back();
+        removed
+    }
+
+    /// Makes sure that one more record fits, and every now and then removes those that have expired: after
+    /// half as many creations as there are records, so that looking at all of them costs each creation no
+    /// more than a look at two.
+    fn make_room(&mut self, now: Timestamp) -> Result<(), Full> {
+        self.created += 1;
+        if self.created > SMALL.max(self.records.len() / 2) || self.records.len() >= self.bound {
+            self.created = 0;
+            self.delete_expired(now, usize::MAX);
+        }
+        if self.records.len() >= self.bound {
+            self.evict();
+        }
+        if self.records.len() >= self.bound {
+            Err(Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Removes the least worthy records, the longest inactive among equals.
+    fn evict(&mut self) {
+        let entries = self.records.iter();
+        let mut ranked: Vec<_> = entries
+            .filter_map(|(key, entry)| Some((entry.worth()?, *key)))
+            .collect();
+        let wanted = (self.bound / ROOM_PART).max(1).min(ranked.len());
+        if wanted < ranked.len() {
+            ranked.select_nth_unstable(wanted);
+        }
+        for (_, key) in &ranked[..wanted] {
+            self.records.remove(key);
+        }
+    }
+
+    /// Shrinks the table when most of it is free. Growing again doubles it, so that the two don't alternate.
+    fn give_back(&mut self) {
+        let len = self.records.len().max(SMALL);
+        if self.records.capacity() / 4 > len {
+            self.records.shrink_to(len * 2);
+        }
+    }
+}
+
+impl Entry {
+    /// A session that was active after it began has come back before: it was rotated to this key.
+    fn new(record: Record) -> Self {
+        let returned = record
+            .live()
+            .is_some_and(|live| live.last_active_at > live.created_at);
+        Self { record, returned }
+    }
+
+    /// How much the record matters, and when it last did; `None` if it must stay.
+    fn worth(&self) -> Option<(Worth, Timestamp)> {
+        match &self.record.state {
+            RecordState::Live(live) if live.user.is_some() => None,
+            RecordState::Live(live) if self.returned => {
+                Some((Worth::Anonymous, live.last_active_at))
+            }
+            RecordState::Live(live) => Some((Worth::NeverReturned, live.last_active_at)),
+            RecordState::Superseded { at, .. } | RecordState::Ended { at } => {
+                Some((Worth::Tombstone, *at))
+            }
+        }
+    }
+}
+
+/// Store keys are SHA-256 of secret ids: their bytes are a hash already, and nobody can choose them.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        // The shard was chosen by the first bytes, which are alike for all keys in it; the last are not.
+        for byte in bytes.iter().rev().take(8) {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a conformance suite reports what it finds by panicking, as every Rust test does"
+)]
+
+pub mod store;

@@ -1,0 +1,141 @@
+//! What the clauses store: records as the core makes them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, async_trait};
+use session_core::{
+    DEFAULT_PAYLOAD_LIMIT, Error, OsRandom, Random as _, Record, Session, SessionConfig,
+    SessionData, SessionManager, SessionRef, StoreKey, Timestamp, Version,
+};
+
+/// A key that nothing has been stored under.
+pub(super) fn fresh_key() -> StoreKey {
+    StoreKey::from_bytes(random())
+}
+
+/// A version that no record has had, drawn as the core draws them.
+pub(super) fn fresh_version() -> Version {
+    Version::from_bytes(random())
+}
+
+/// A public handle that no record has had.
+pub(super) fn fresh_handle() -> SessionRef {
+    SessionRef::from_bytes(random())
+}
+
+/// A user's name that no record has had, for telling records apart by more than their version.
+pub(super) fn fresh_name() -> Arc<str> {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    format!("user {}", LAST.fetch_add(1, Ordering::Relaxed)).into()
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    OsRandom
+        .fill(&mut bytes)
+        .expect("the suite needs the system's random generator");
+    bytes
+}
+
+/// `time` and `millis` milliseconds.
+pub(super) fn after(time: Timestamp, millis: u64) -> Timestamp {
+    time.saturating_add(Duration::from_millis(millis))
+}
+
+/// The last moment before `time`.
+pub(super) fn just_before(time: Timestamp) -> Timestamp {
+    Timestamp::from_unix_millis(time.as_unix_millis() - 1)
+}
+
+/// Contents of the kind that engines are known to change, each with a name for messages.
+pub(super) fn treacherous_values() -> Vec<(&'static str, Value)> {
+    // The text around it is `{"":""}`.
+    let longest = DEFAULT_PAYLOAD_LIMIT - 7;
+    let deep = (0..100).fold(json!(null), |inner, _| json!([inner]));
+    vec![
+        ("a NUL character", json!("before\0after")),
+        ("a character of four bytes", json!("crab 🦀, clef 𝄞")),
+        (
+            "characters that JSON or SQL escape",
+            json!("\"\\/'`%_\r\n\t\u{7f}\u{2028}"),
+        ),
+        (
+            "characters at the edges of UTF-8",
+            json!("\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{ffff}\u{10ffff}"),
+        ),
+        (
+            "numbers that don't survive a float",
+            json!([u64::MAX, i64::MIN, 1e-7, 1.5e300, -0.0, 10.0]),
+        ),
+        (
+            "keys out of order and in two cases",
+            json!({"b": 1, "a": 2, "B": 3, "": 4}),
+        ),
+        ("values nested 100 deep", deep),
+        (
+            "as much as the default payload limit allows",
+            json!("x".repeat(longest)),
+        ),
+    ]
+}
+
+/// Session data with these values, encoded by the core itself: a session is filled, and what it saves is
+/// caught.
+pub(super) async fn data(values: &[(&str, Value)]) -> SessionData {
+    let caught = Catcher::default();
+    let config = SessionConfig::builder([7; 32])
+        .build()
+        .expect("the secret is long enough");
+    let handle = SessionManager::new(config, caught.clone()).handle();
+    let no_cookies: [&[u8]; 0] = [];
+    let visit = async {
+        let session: Session = handle.load(no_cookies).await?;
+        values
+            .iter()
+            .try_for_each(|(key, value)| session.set(*key, value))
+    };
+    let (filled, finished): (Result<(), Error>, _) = handle.run(visit).await;
+    filled.expect("the values fit into a session");
+    assert!(
+        finished.error().is_none(),
+        "the catcher takes every session"
+    );
+    let saved = caught.0.lock().expect("nothing panics under this lock");
+    let record = saved
+        .as_ref()
+        .expect("a session with values in it is saved");
+    record
+        .live()
+        .expect("a session that wasn't ended is alive")
+        .data
+        .clone()
+}
+
+/// A store that remembers the last record it was given.
+#[derive(Clone, Default)]
+struct Catcher(Arc<Mutex<Option<Record>>>);
+
+#[async_trait]
+impl SessionStore for Catcher {
+    async fn load(&self, _: &StoreKey, _: Timestamp) -> Result<Option<Record>, StoreError> {
+        Ok(None)
+    }
+
+    async fn save(
+        &self,
+        _: &StoreKey,
+        record: Record,
+        _: Expect,
+        _: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        *self.0.lock().expect("nothing panics under this lock") = Some(record);
+        Ok(SaveOutcome::Saved)
+    }
+
+    async fn delete(&self, _: &StoreKey) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

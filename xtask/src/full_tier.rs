@@ -1,0 +1,59 @@
+//! `test`: the full tier, which is the quick one, the browser test, the checks of the tree and the mutants.
+
+use std::time::Instant;
+
+use crate::tools::{self, Missing};
+use crate::workspace::cargo;
+use crate::{Result, mutants, process, requirements, tree};
+
+type Stage<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
+
+pub(crate) fn run(missing_tools: Missing) -> Result<()> {
+    let browser_test = "test --package session-demo --features browser-tests --test browser";
+    let stages: [Stage<'_>; 5] = [
+        ("tools", &|| tools::provide(missing_tools)),
+        ("quick tier", &|| process::run(&mut cargo("test --workspace"))),
+        ("browser test", &|| process::run(&mut cargo(browser_test))),
+        ("checks of the tree", &checks_of_the_tree),
+        ("mutants", &|| mutants::run("")),
+    ];
+    let times = run_stages(&stages)?;
+    println!("\nall stages passed: {}", times.join(", "));
+    Ok(())
+}
+
+/// Runs the stages until one fails; gives each one's name with how long it took.
+fn run_stages(stages: &[Stage<'_>]) -> Result<Vec<String>> {
+    let mut times = Vec::new();
+    for (name, stage) in stages {
+        println!("\n=== {name} ===");
+        let started = Instant::now();
+        stage().map_err(|error| format!("the stage \"{name}\" failed: {error}"))?;
+        times.push(format!("{name} {:.1} s", started.elapsed().as_secs_f64()));
+    }
+    Ok(times)
+}
+
+/// Both checks run even if the first one fails: they are quick, and one run then shows all there is to do.
+fn checks_of_the_tree() -> Result<()> {
+    match (requirements::run(), tree::run()) {
+        (Err(first), Err(second)) => Err(format!("{first}\n{second}")),
+        (first, second) => first.and(second),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_stage_is_named_and_the_last() {
+        let stages: [Stage<'_>; 3] = [
+            ("first", &|| Ok(())),
+            ("second", &|| Err("broken".to_owned())),
+            ("third", &|| Err("not reached".to_owned())),
+        ];
+        assert_eq!(run_stages(&stages), Err("the stage \"second\" failed: broken".to_owned()));
+        assert!(run_stages(&stages[..1]).is_ok_and(|times| times[0].starts_with("first 0.")));
+    }
+}

@@ -1,0 +1,66 @@
+//! The project's own commands, run as `cargo xtask <command>`.
+#![allow(clippy::print_stdout, reason = "the commands report to whoever runs them")]
+
+mod features;
+mod full_tier;
+mod lint;
+mod mutants;
+mod process;
+mod requirements;
+mod tools;
+mod tree;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// The error is a message for whoever runs the command; no code tells errors apart.
+type Result<T> = std::result::Result<T, String>;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+  test [--install]     The full tier of tests; --install gets the tools it needs from the distribution
+  lint                 Formatting, clippy and the documentation, without a warning
+  features             Each package without features, with each one alone, and with all
+  simulate [OPTIONS]   The long run of the simulation, for example with --seeds 100000 --first 1
+  mutants [NAME]       Puts each mutant (whose name contains NAME) in and requires that a test notices
+  requirements         docs/requirements.md names tests and mutants that exist, and misses no rule
+  tree                 Length of files, leftovers, and the links of the documentation
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test"] => full_tier::run(tools::Missing::Report),
+        ["test", "--install"] => full_tier::run(tools::Missing::Install),
+        ["lint"] => lint::run(),
+        ["features"] => features::run(),
+        ["simulate", options @ ..] => simulate(options),
+        ["mutants"] => mutants::run(""),
+        ["mutants", name] if !name.starts_with('-') => mutants::run(name),
+        ["requirements"] => requirements::run(),
+        ["tree"] => tree::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn simulate(options: &[&str]) -> Result<()> {
+    let mut command =
+        workspace::cargo("run --release --package session-conformance --example simulate --");
+    process::run(command.args(options))
+}
