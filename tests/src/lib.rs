@@ -6,4 +6,5 @@
     reason = "a conformance suite reports what it finds by panicking, as every Rust test does"
 )]
 
+pub mod simulation;
 pub mod store;

@@ -38,9 +38,10 @@ impl End {
         match answer {
             Answer::Ready => Step::Call(Call::Load(self.key)),
             Answer::Loaded(Some(record)) => self.bury(record, cx).into(),
-            Answer::Loaded(None) | Answer::Saved(SaveOutcome::Saved | SaveOutcome::Missing) => {
-                Step::Done(Ok(()))
-            }
+            // It has expired, by this server's clock. Another server's may be behind, or this one may be set
+            // back; a logout holds by every clock.
+            Answer::Loaded(None) | Answer::Saved(SaveOutcome::Missing) => Step::Call(Call::Delete(self.key)),
+            Answer::Saved(SaveOutcome::Saved) | Answer::Deleted => Step::Done(Ok(())),
             Answer::Saved(SaveOutcome::Conflict(current)) => {
                 self.conflicts += 1;
                 match current {
@@ -58,7 +59,6 @@ impl End {
                     Step::fail(error)
                 }
             }
-            Answer::Deleted => Step::fail(super::broken_contract()),
         }
     }
 

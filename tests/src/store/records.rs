@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, async_trait};
+use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
 use session_core::{
-    DEFAULT_PAYLOAD_LIMIT, Error, OsRandom, Random as _, Record, Session, SessionConfig,
+    DEFAULT_PAYLOAD_LIMIT, Error, OsRandom, Random as _, Record, RecordState, Session, SessionConfig,
     SessionData, SessionManager, SessionRef, StoreKey, Timestamp, Version,
 };
 
@@ -50,6 +50,18 @@ pub(super) fn just_before(time: Timestamp) -> Timestamp {
     Timestamp::from_unix_millis(time.as_unix_millis() - 1)
 }
 
+/// What a touch makes of a live record.
+pub(super) fn touched(record: &Record, touch: Touch) -> Record {
+    let mut touched = record.clone();
+    touched.version = touch.version;
+    touched.expires_at = record.expires_at.max(touch.expires_at);
+    let RecordState::Live(live) = &mut touched.state else {
+        panic!("the suite expects nothing of a touch of a tombstone");
+    };
+    live.last_active_at = live.last_active_at.max(touch.last_active_at);
+    touched
+}
+
 /// Contents of the kind that engines are known to change, each with a name for messages.
 pub(super) fn treacherous_values() -> Vec<(&'static str, Value)> {
     // The text around it is `{"":""}`.
@@ -71,8 +83,8 @@ pub(super) fn treacherous_values() -> Vec<(&'static str, Value)> {
             json!([u64::MAX, i64::MIN, 1e-7, 1.5e300, -0.0, 10.0]),
         ),
         (
-            "keys out of order and in two cases",
-            json!({"b": 1, "a": 2, "B": 3, "": 4}),
+            "keys out of order, in two cases, empty and with a NUL",
+            json!({"b": 1, "a": 2, "B": 3, "": 4, "\0": 5}),
         ),
         ("values nested 100 deep", deep),
         (

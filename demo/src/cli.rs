@@ -1,0 +1,219 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use lexopt::prelude::*;
+use session_core::{Secret, SessionConfig, SessionConfigBuilder};
+
+/// What `--help` prints.
+pub const USAGE: &str = "\
+usage: session-demo [OPTIONS]
+  --framework axum           default axum, and so far the only one
+  --listen ADDR              default 127.0.0.1:3000; port 0 picks one
+  --store memory:            default memory:, and so far the only one
+  --secret STRING            or SESSION_SECRET; default: a random one, gone with the process
+  --previous-secret STRING   repeatable
+  --cookie-name NAME         default session_id
+  --max-age SECONDS          default 3600; fractions allowed, here and below
+  --absolute-timeout SECONDS default 86400
+  --touch-interval SECONDS   default: a tenth of max-age
+  --grace SECONDS            default 60
+  --store-timeout SECONDS    default 5
+  --insecure-cookie          no Secure attribute, for plain-http clients that insist on it";
+
+/// The paths without a session.
+pub(crate) const EXCLUDED: &str = "/excluded/*";
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen, as `HOST:PORT`.
+    pub listen: String,
+    /// The sessions' configuration.
+    pub config: SessionConfig,
+    /// Only print the usage.
+    pub help: bool,
+}
+
+impl Options {
+    /// Reads the command line; the error is one line that says what is wrong.
+    pub fn from_args(mut args: lexopt::Parser) -> Result<Self, String> {
+        let mut listen = "127.0.0.1:3000".to_owned();
+        let mut help = false;
+        let mut secret = std::env::var("SESSION_SECRET").ok();
+        let mut previous = Vec::new();
+        // Options of the builder, to be set once the secret is known.
+        let mut set: Vec<Box<dyn FnOnce(SessionConfigBuilder) -> SessionConfigBuilder>> =
+            Vec::new();
+        while let Some(arg) = args.next().map_err(|error| error.to_string())? {
+            match arg {
+                Long("framework") => check_framework(&text(args.value())?)?,
+                Long("listen") => listen = text(args.value())?,
+                Long("store") => check_store(&text(args.value())?)?,
+                Long("secret") => secret = Some(text(args.value())?),
+                Long("previous-secret") => previous.push(text(args.value())?),
+                Long("cookie-name") => {
+                    let name = text(args.value())?;
+                    set.push(Box::new(|builder| builder.cookie_name(name)));
+                }
+                Long("max-age") => {
+                    let max_age = seconds(args.value())?;
+                    set.push(Box::new(move |builder| builder.max_age(max_age)));
+                }
+                Long("absolute-timeout") => {
+                    let timeout = seconds(args.value())?;
+                    set.push(Box::new(move |builder| builder.absolute_timeout(timeout)));
+                }
+                Long("touch-interval") => {
+                    let interval = seconds(args.value())?;
+                    set.push(Box::new(move |builder| builder.touch_interval(interval)));
+                }
+                Long("grace") => {
+                    let grace = seconds(args.value())?;
+                    set.push(Box::new(move |builder| builder.grace(grace)));
+                }
+                Long("store-timeout") => {
+                    let timeout = seconds(args.value())?;
+                    set.push(Box::new(move |builder| builder.store_timeout(timeout)));
+                }
+                Long("insecure-cookie") => {
+                    set.push(Box::new(|builder| builder.cookie_secure(false)));
+                }
+                Long(option @ ("remember-max-age" | "max-sessions-per-user")) => {
+                    return Err(format!(
+                        "--{option} belongs to logins, which this version doesn't have yet"
+                    ));
+                }
+                Short('h') | Long("help") => help = true,
+                other => return Err(format!("{}; --help lists the options", other.unexpected())),
+            }
+        }
+        let secrets =
+            std::iter::once(secret.map_or_else(random_secret, |secret| Ok(secret.into()))?)
+                .chain(previous.into_iter().map(Secret::from));
+        let builder = SessionConfig::builder_with_secrets(secrets).exclude_path(EXCLUDED);
+        let builder = set.into_iter().fold(builder, |builder, set| set(builder));
+        let config = builder.build().map_err(|error| error.to_string())?;
+        Ok(Self {
+            listen,
+            config,
+            help,
+        })
+    }
+}
+
+fn check_framework(name: &str) -> Result<(), String> {
+    match name {
+        "axum" => Ok(()),
+        "actix" | "poem" => Err(format!("--framework {name}: this version has axum only")),
+        _ => Err(format!("--framework {name:?} is unknown: use axum")),
+    }
+}
+
+fn check_store(url: &str) -> Result<(), String> {
+    match url.split_once(':') {
+        Some(("memory", "")) => Ok(()),
+        // The rest of a URL may hold a password.
+        Some((scheme, _)) => Err(format!(
+            "--store {scheme}:… is unknown: this version has memory: only"
+        )),
+        None => Err("--store needs a URL such as memory:".to_owned()),
+    }
+}
+
+fn random_secret() -> Result<Secret, String> {
+    let mut secret = [0; 48];
+    getrandom::fill(&mut secret).map_err(|error| format!("no random secret: {error}"))?;
+    eprintln!(
+        "session-demo: no --secret and no SESSION_SECRET: using a random secret; \
+         sessions won't outlive this process"
+    );
+    Ok(Secret::from(secret))
+}
+
+fn text(value: Result<OsString, lexopt::Error>) -> Result<String, String> {
+    value
+        .and_then(ValueExt::string)
+        .map_err(|error| error.to_string())
+}
+
+fn seconds(value: Result<OsString, lexopt::Error>) -> Result<Duration, String> {
+    let text = text(value)?;
+    let bad = || format!("{text:?} is not a number of seconds, such as 60 or 0.5");
+    let seconds: f64 = text.parse().map_err(|_| bad())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| bad())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Options, String> {
+        Options::from_args(lexopt::Parser::from_args(args))
+    }
+
+    #[test]
+    fn good_options_are_taken() {
+        let secret = "a secret of at least thirty-two bytes";
+        let options = parse(&[
+            "--framework",
+            "axum",
+            "--listen=127.0.0.1:0",
+            "--store",
+            "memory:",
+            "--secret",
+            secret,
+            "--previous-secret",
+            "another secret of at least 32 bytes",
+            "--cookie-name",
+            "id",
+            "--max-age",
+            "0.5",
+            "--absolute-timeout",
+            "10",
+            "--touch-interval",
+            "0",
+            "--grace",
+            "1",
+            "--store-timeout",
+            "0.25",
+            "--insecure-cookie",
+        ]);
+        let options = options.unwrap();
+        assert_eq!(
+            (options.listen.as_str(), options.config.cookie_name()),
+            ("127.0.0.1:0", "id")
+        );
+    }
+
+    #[test]
+    fn bad_options_are_one_clear_line() {
+        let cases: [(&[&str], &str); 11] = [
+            (&["--nonsense"], "--help lists the options"),
+            (&["stray"], "--help lists the options"),
+            (&["--max-age"], "max-age"),
+            (&["--max-age", "soon"], "not a number of seconds"),
+            (&["--max-age", "-1"], "not a number of seconds"),
+            (
+                &["--max-age", "10", "--absolute-timeout", "5"],
+                "lower max_age",
+            ),
+            (&["--secret", "short"], "at least 32"),
+            (&["--framework", "poem"], "axum only"),
+            (
+                &["--store", "redis://user:password@host"],
+                "--store redis:…",
+            ),
+            (&["--store", "memory"], "memory:"),
+            (&["--max-sessions-per-user", "5"], "doesn't have yet"),
+        ];
+        for (args, advice) in cases {
+            let line = parse(args).err().unwrap();
+            assert!(
+                line.contains(advice) && !line.contains('\n') && !line.contains("password"),
+                "{line}"
+            );
+        }
+    }
+}

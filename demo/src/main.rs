@@ -1,0 +1,69 @@
+//! The demo's program: reads the command line, opens the store, serves until it is told to stop.
+#![allow(
+    clippy::print_stdout,
+    reason = "the line that says where it listens is part of the interface"
+)]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use session_core::Sweeper;
+use session_demo::cli::{Options, USAGE};
+use session_demo::on_axum;
+use session_store_memory::MemoryStore;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long requests that are under way may take to end after SIGTERM.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(4);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("session-demo: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let Options {
+        listen,
+        config,
+        help,
+    } = Options::from_args(lexopt::Parser::from_env())?;
+    if help {
+        println!("{}", USAGE);
+        return Ok(());
+    }
+    let store = MemoryStore::new();
+    tokio::spawn(Sweeper::new(store.clone()).run());
+    let app = on_axum::app(config, store);
+    let cannot_listen = |error| format!("can't listen on {listen}: {error}");
+    let listener = TcpListener::bind(&listen).await.map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    println!("listening on http://{address}");
+    let server = axum::serve(listener, app).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let deadline = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        let _ = stop.send(());
+        tokio::time::sleep(SHUTDOWN_TIME).await;
+    };
+    tokio::select! {
+        result = server => result.map_err(|error| format!("the server failed: {error}")),
+        () = deadline => Ok(()),
+    }
+}
