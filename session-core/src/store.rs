@@ -37,41 +37,10 @@ use crate::time::Timestamp;
 ///
 /// # Example
 ///
-/// A complete store, without sweeping:
+/// A complete store, without sweeping of its own:
 ///
 /// ```
-/// use std::collections::HashMap;
-/// use std::sync::Mutex;
-/// use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, async_trait};
-/// use session_core::{Record, StoreKey, Timestamp};
-///
-/// #[derive(Default)]
-/// struct MapStore(Mutex<HashMap<StoreKey, Record>>);
-///
-/// #[async_trait]
-/// impl SessionStore for MapStore {
-///     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
-///         let records = self.0.lock().map_err(|_| StoreError::not_applied("a writer panicked"))?;
-///         Ok(records.get(key).filter(|record| !record.is_expired(now)).cloned())
-///     }
-///
-///     async fn save(
-///         &self, key: &StoreKey, record: Record, expect: Expect, now: Timestamp,
-///     ) -> Result<SaveOutcome, StoreError> {
-///         let mut records = self.0.lock().map_err(|_| StoreError::not_applied("a writer panicked"))?;
-///         let current = records.get(key).filter(|record| !record.is_expired(now));
-///         let outcome = expect.check(current);
-///         if outcome == SaveOutcome::Saved {
-///             records.insert(*key, record);
-///         }
-///         Ok(outcome)
-///     }
-///
-///     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-///         self.0.lock().map_err(|_| StoreError::not_applied("a writer panicked"))?.remove(key);
-///         Ok(())
-///     }
-/// }
+#[doc = include_str!("../docs/map_store.rs")]
 /// ```
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {

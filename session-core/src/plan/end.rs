@@ -40,7 +40,9 @@ impl End {
             Answer::Loaded(Some(record)) => self.bury(record, cx).into(),
             // It has expired, by this server's clock. Another server's may be behind, or this one may be set
             // back; a logout holds by every clock.
-            Answer::Loaded(None) | Answer::Saved(SaveOutcome::Missing) => Step::Call(Call::Delete(self.key)),
+            Answer::Loaded(None) | Answer::Saved(SaveOutcome::Missing) => {
+                Step::Call(Call::Delete(self.key))
+            }
             Answer::Saved(SaveOutcome::Saved) | Answer::Deleted => Step::Done(Ok(())),
             Answer::Saved(SaveOutcome::Conflict(current)) => {
                 self.conflicts += 1;

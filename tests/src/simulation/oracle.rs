@@ -9,6 +9,9 @@ use super::requests::{Answer, Data, Kind};
 use super::schedule::{ABSOLUTE, GRACE};
 use super::world::{Reply, StoreCall};
 
+/// Why a key is dead under which a logout found nothing alive, by its clock.
+const LOGGED_OUT: &str = "logged out";
+
 /// Follows every write with a model of its own, and every request to its end.
 #[derive(Default)]
 pub(super) struct Oracle {
@@ -110,7 +113,8 @@ impl Oracle {
     }
 
     /// Sees a store call that took effect, and its answer.
-    pub(super) fn observe(&mut self, request: usize, call: &StoreCall, reply: &Reply) {
+    /// `at` is no earlier than the time by which the server judges the answer.
+    pub(super) fn observe(&mut self, request: usize, call: &StoreCall, reply: &Reply, at: Timestamp) {
         self.log(format!("#{request} {} -> {}", show_call(call), show_reply(reply)));
         if let StoreCall::Load(_, now) | StoreCall::Save(_, _, _, now) | StoreCall::Touch(_, _, now) = call {
             self.latest = self.latest.max(*now);
@@ -123,7 +127,7 @@ impl Oracle {
                 }
                 let log = &mut self.requests[request];
                 if log.loaded.is_none() && log.created.is_empty() {
-                    (log.loaded, log.loaded_at) = (record.clone(), *now);
+                    (log.loaded, log.loaded_at) = (record.clone(), at);
                     log.key.get_or_insert(*key);
                 }
             }
@@ -143,7 +147,8 @@ impl Oracle {
             }
             (StoreCall::Delete(key), Reply::Done) => {
                 if self.records.remove(key).is_some() {
-                    self.dead.entry(*key).or_insert("deleted");
+                    let by_logout = self.requests[request].kind.destroys();
+                    self.dead.entry(*key).or_insert(if by_logout { LOGGED_OUT } else { "taken back" });
                 }
             }
             _ => {}
@@ -435,6 +440,7 @@ impl Oracle {
             return;
         }
         match record {
+            None if self.dead.get(&end) == Some(&LOGGED_OUT) => {}
             None => self.broken(format!("(f) {key} was superseded by {end}, where nothing is")),
             Some(record) if !record.is_expired(now) => {
                 let handle = record.live().map(|live| live.handle);

@@ -12,15 +12,15 @@ use session_core::{SessionConfig, SessionManager};
 use super::oracle::RequestLog;
 use super::requests::{Answer, serve};
 use super::world::{
-    STORE_TIMEOUT, ScheduledStore, SeededRandom, ServerClock, State, StoreCall, Waiting, What, World,
+    MAX_SKEW_MILLIS, STORE_TIMEOUT, ScheduledStore, SeededRandom, ServerClock, State, StoreCall, Waiting, What, World,
 };
 use super::{Mix, Violation};
 
 pub(super) const IDLE: Duration = Duration::from_millis(4_000);
 pub(super) const ABSOLUTE: Duration = Duration::from_millis(9_000);
 pub(super) const GRACE: Duration = Duration::from_millis(600);
-/// How far the servers' clocks are apart, in milliseconds.
-const SKEWS: [u64; 3] = [0, 7, 20];
+/// How far the servers' clocks are ahead, in milliseconds.
+const SKEWS: [u64; 3] = [0, 7, MAX_SKEW_MILLIS];
 /// Far more steps than any schedule takes; a core that never comes to rest is a violation too.
 const MAX_STEPS: usize = 50_000;
 

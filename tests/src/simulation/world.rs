@@ -16,6 +16,9 @@ use super::oracle::Oracle;
 /// The deadline that the servers are configured with; a sleep of this length is that deadline.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// How far the servers' clocks may be apart.
+pub(super) const MAX_SKEW_MILLIS: u64 = 20;
+
 /// The state that scheduler, store, clocks and generator share.
 #[derive(Clone)]
 pub(super) struct World(Arc<Mutex<State>>);
@@ -111,7 +114,9 @@ impl World {
                 Reply::Done
             }
         };
-        self.state().oracle.observe(request, call, &reply);
+        let mut state = self.state();
+        let at = Timestamp::from_unix_millis(state.now + MAX_SKEW_MILLIS);
+        state.oracle.observe(request, call, &reply, at);
         reply
     }
 }

@@ -75,12 +75,16 @@ pub async fn delete_removes_an_unreadable_record(harness: &impl StoreHarness) {
     }
 }
 
+/// Bytes that no version of the library has written. The first one is where a record's format stands, and
+/// every format number above the current one stands for a newer version.
+pub(super) const NOT_A_RECORD: &[u8] = b"\0 is not a record";
+
 /// Nothing, garbage, a record cut short and one with a byte too many.
 fn corrupt(record: &Record) -> [Vec<u8>; 4] {
     let whole = record.encode();
     let cut = whole[..whole.len() - 1].to_vec();
     let long = [&whole[..], b"}"].concat();
-    let all = [Vec::new(), b"not a record".to_vec(), cut, long];
+    let all = [Vec::new(), NOT_A_RECORD.to_vec(), cut, long];
     for bytes in &all {
         assert_eq!(Record::decode(bytes), Err(DecodeError::Corrupt));
     }

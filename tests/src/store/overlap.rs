@@ -8,11 +8,12 @@
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
 use session_core::{Record, StoreKey, Timestamp};
+use tokio::runtime::Handle;
 use tokio::sync::Barrier;
 
 use super::bench::{Bench, works};
@@ -23,11 +24,16 @@ pub(super) const CONTENDERS: usize = 16;
 /// How many rounds with overlapping calls a race takes.
 const OVERLAPPING_ROUNDS: usize = 50;
 
-/// After how many rounds too few overlaps are a failure: the runtime has one worker, say.
-const MOST_ROUNDS: usize = 5_000;
+/// After how many rounds too few overlaps are a failure.
+const MOST_ROUNDS: usize = 20_000;
+
+const TOO_FEW_WORKERS: &str = "nothing is known about races unless calls overlap: run the suite on a tokio \
+    runtime with at least two workers, and on as many processors";
 
 /// How often a contender looks for its partner before it goes on alone.
-const SPINS: usize = 20_000;
+const SPINS: usize = 100_000;
+
+const SPINS_BETWEEN_YIELDS: usize = 1_000;
 
 /// One contender: a task of its own in a round.
 pub(super) type Contender<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -42,8 +48,12 @@ pub(super) enum Call {
     Sweep,
 }
 
+/// Two races at once would take the processors from each other, and few calls would overlap.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Rounds of a race on one store.
 pub(super) struct Race<S> {
+    _turn: tokio::sync::MutexGuard<'static, ()>,
     /// The calls that have to overlap.
     between: [Call; 2],
     clients: [Arc<Watched<S>>; 2],
@@ -53,7 +63,9 @@ pub(super) struct Race<S> {
 }
 
 impl<S: SessionStore> Race<S> {
-    pub(super) fn new(bench: &Bench<S>, between: [Call; 2]) -> Self {
+    pub(super) async fn new(bench: &Bench<S>, between: [Call; 2]) -> Self {
+        let workers = Handle::current().metrics().num_workers();
+        assert!(workers > 1, "{TOO_FEW_WORKERS}; this runtime has one worker");
         let spans = Arc::new(Spans::default());
         let watched = |store: &Arc<S>| {
             Arc::new(Watched {
@@ -64,6 +76,7 @@ impl<S: SessionStore> Race<S> {
         let first = watched(&bench.store);
         let second = bench.second.as_ref().map_or_else(|| first.clone(), watched);
         Self {
+            _turn: ONE_AT_A_TIME.lock().await,
             between,
             clients: [first, second],
             spans,
@@ -79,43 +92,40 @@ impl<S: SessionStore> Race<S> {
 
     /// Whether there has to be another round.
     pub(super) fn goes_on(&self) -> bool {
-        if self.overlapping_rounds >= OVERLAPPING_ROUNDS {
+        if self.overlapping_rounds >= OVERLAPPING_ROUNDS {eprintln!("ROUNDS {:?} {}", self.between, self.rounds);
             return false;
         }
         assert!(
             self.rounds < MOST_ROUNDS,
-            "only in {} of {MOST_ROUNDS} rounds did calls of {:?} overlap, so that nothing is known about \
-             races: run the suite on a tokio runtime with two workers or more, on as many processors",
-            self.overlapping_rounds,
-            self.between
+            "{TOO_FEW_WORKERS}; {:?} overlapped in only {} of {MOST_ROUNDS} rounds",
+            self.between,
+            self.overlapping_rounds
         );
         true
     }
 
-    /// Runs the contenders of one round at once, and returns their answers in order.
+    /// Runs the contenders of one round at once, the first beside the second, the third beside the fourth
+    /// and so on, and returns their answers in order.
     pub(super) async fn round<T: Send + 'static>(
         &mut self,
         contenders: Vec<Contender<T>>,
     ) -> Vec<T> {
-        let line = Arc::new(StartingLine::new(contenders.len()));
-        let start = |contender: Contender<T>| {
-            let line = line.clone();
-            tokio::spawn(async move {
-                line.cross().await;
-                contender.await
-            })
-        };
-        let tasks: Vec<_> = contenders.into_iter().map(start).collect();
-        let mut answers = Vec::with_capacity(tasks.len());
+        let count = contenders.len();
+        let line = Arc::new(StartingLine::new(contenders));
+        let tasks: Vec<_> = (0..count)
+            .map(|_| tokio::spawn(line.clone().cross()))
+            .collect();
+        let mut answers = Vec::with_capacity(count);
         for task in tasks {
             match task.await {
                 Ok(answer) => answers.push(answer),
                 Err(error) => resume_unwind(error.into_panic()),
             }
         }
+        answers.sort_unstable_by_key(|(place, _)| *place);
         self.rounds += 1;
         self.overlapping_rounds += usize::from(self.spans.take_overlap(self.between));
-        answers
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 }
 
@@ -141,32 +151,74 @@ pub(super) fn touching<S: SessionStore>(
 }
 
 /// Lets all contenders go at once, two by two.
-struct StartingLine {
+struct StartingLine<T> {
     barrier: Barrier,
-    contenders: usize,
+    contenders: Vec<Mutex<Option<Contender<T>>>>,
     crossed: AtomicUsize,
+    /// How far each pair has come.
+    meetings: Vec<AtomicU8>,
 }
 
-impl StartingLine {
-    fn new(contenders: usize) -> Self {
+/// A pair of which only the first may have come has zero.
+const SECOND_IS_HERE: u8 = 1;
+const BOTH_ARE_HERE: u8 = 2;
+
+impl<T> StartingLine<T> {
+    fn new(contenders: Vec<Contender<T>>) -> Self {
+        let count = contenders.len();
+        let waiting = |contender| Mutex::new(Some(contender));
         Self {
-            barrier: Barrier::new(contenders),
-            contenders,
+            barrier: Barrier::new(count),
+            contenders: contenders.into_iter().map(waiting).collect(),
             crossed: AtomicUsize::new(0),
+            meetings: (0..count.div_ceil(2)).map(|_| AtomicU8::new(0)).collect(),
         }
     }
 
-    async fn cross(&self) {
+    /// Runs the contender whose turn it is. Which task that is only shows when it runs, so that partners
+    /// are on different workers.
+    async fn cross(self: Arc<Self>) -> (usize, T) {
         self.barrier.wait().await;
         let place = self.crossed.fetch_add(1, Ordering::AcqRel);
-        let pair = (place | 1).min(self.contenders - 1) + 1;
-        for _ in 0..SPINS {
-            if self.crossed.load(Ordering::Acquire) >= pair {
-                return;
+        let contender = lock(&self.contenders[place]).take();
+        let contender = contender.expect("every place is taken once");
+        self.meet_partner(place);
+        (place, contender.await)
+    }
+
+    /// Returns when the partner is here and knows that this one is, so that neither has been put to sleep
+    /// by the system while it waited; or after a while, if the partner doesn't come.
+    fn meet_partner(&self, place: usize) {
+        let meeting = &self.meetings[place / 2];
+        if place % 2 == 0 {
+            if spin_until(|| meeting.load(Ordering::Acquire) == SECOND_IS_HERE) {
+                meeting.store(BOTH_ARE_HERE, Ordering::Release);
             }
+        } else {
+            meeting.store(SECOND_IS_HERE, Ordering::Release);
+            spin_until(|| meeting.load(Ordering::Acquire) == BOTH_ARE_HERE);
+        }
+    }
+}
+
+/// Whether `done` came true before the spinning was given up.
+fn spin_until(done: impl Fn() -> bool) -> bool {
+    for spin in 1..=SPINS {
+        if done() {
+            return true;
+        }
+        // Now and then the partner gets the processor, in case that both have the same one.
+        if spin % SPINS_BETWEEN_YIELDS == 0 {
+            std::thread::yield_now();
+        } else {
             std::hint::spin_loop();
         }
     }
+    false
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// From when to when each call of a round lasted, by a clock that counts starts and ends.
@@ -193,16 +245,12 @@ impl Spans {
 
     /// Whether a call of the one kind overlapped one of the other. Forgets them all.
     fn take_overlap(&self, [one, other]: [Call; 2]) -> bool {
-        let spans = std::mem::take(&mut *self.lock());
+        let spans = std::mem::take(&mut *lock(&self.ended));
         let of = |kind| spans.iter().filter(move |span| span.call == kind);
         // No two spans share a start, so that a call isn't taken for one that overlaps itself.
         of(one).any(|a| {
             of(other).any(|b| a.started != b.started && a.started < b.ended && b.started < a.ended)
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Span>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -220,7 +268,7 @@ impl Drop for UnderWay<'_> {
             started: self.started,
             ended: self.spans.clock.fetch_add(1, Ordering::SeqCst),
         };
-        self.spans.lock().push(span);
+        lock(&self.spans.ended).push(span);
     }
 }
 

@@ -16,7 +16,7 @@ use super::verdict::{assert_conflict, assert_saved};
 /// Of many creates of one key exactly one is stored, and it is the one that was told so. ID-3.
 pub async fn one_of_many_creators_wins(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
-    let mut race = Race::new(&bench, [Call::Save, Call::Save]);
+    let mut race = Race::new(&bench, [Call::Save, Call::Save]).await;
     while race.goes_on() {
         let key = fresh_key();
         let records: Vec<_> = (0..CONTENDERS).map(|_| bench.live()).collect();
@@ -32,7 +32,7 @@ pub async fn one_of_many_creators_wins(harness: &impl StoreHarness) {
 /// CM-5.
 pub async fn one_of_many_saves_wins(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
-    let mut race = Race::new(&bench, [Call::Save, Call::Save]);
+    let mut race = Race::new(&bench, [Call::Save, Call::Save]).await;
     while race.goes_on() {
         let first = bench.live();
         let key = bench.stored(&first).await;
@@ -51,7 +51,7 @@ pub async fn one_of_many_saves_wins(harness: &impl StoreHarness) {
 /// exactly one is stored. CM-5.
 pub async fn one_of_many_saves_and_touches_wins(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
-    let mut race = Race::new(&bench, [Call::Save, Call::Touch]);
+    let mut race = Race::new(&bench, [Call::Save, Call::Touch]).await;
     while race.goes_on() {
         let first = bench.live();
         let key = bench.stored(&first).await;
@@ -80,7 +80,7 @@ pub async fn one_of_many_saves_and_touches_wins(harness: &impl StoreHarness) {
 /// stored, so that as many attempts as there are writers are enough for each. CM-5.
 pub async fn no_increment_is_lost(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
-    let mut race = Race::new(&bench, [Call::Save, Call::Save]);
+    let mut race = Race::new(&bench, [Call::Save, Call::Save]).await;
     while race.goes_on() {
         let mut first = bench.live();
         set_count(&mut first, 0);
@@ -141,7 +141,7 @@ fn count(record: &Record) -> usize {
 /// or than any load before it has returned.
 pub async fn a_load_is_never_torn_or_stale(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
-    let mut race = Race::new(&bench, [Call::Save, Call::Load]);
+    let mut race = Race::new(&bench, [Call::Save, Call::Load]).await;
     while race.goes_on() {
         let history: Vec<_> = (0..8).flat_map(|_| [bench.live(), bench.plain()]).collect();
         let key = bench.stored(&history[0]).await;

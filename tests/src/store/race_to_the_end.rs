@@ -18,18 +18,19 @@ const WRITES_OF_THE_LIVING: usize = 4;
 /// CM-6, CM-7.
 pub async fn the_dead_stay_dead_in_a_race(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
-    let mut race = Race::new(&bench, [Call::Save, Call::Save]);
+    let mut race = Race::new(&bench, [Call::Save, Call::Save]).await;
     while race.goes_on() {
         let key = bench.stored(&bench.live()).await;
         let tombstone = bench.ended();
-        let ender = race.client(0);
-        let mut contenders: Vec<Contender<()>> =
-            vec![Box::pin(end(ender, key, tombstone.clone(), bench.now))];
-        for at in 1..CONTENDERS {
+        let contender = |at: usize| -> Contender<()> {
+            let client = race.client(at / 2);
+            if at == CONTENDERS / 2 {
+                return Box::pin(end(client, key, tombstone.clone(), bench.now));
+            }
             let writes = (0..WRITES_OF_THE_LIVING).map(|_| bench.live()).collect();
-            contenders.push(Box::pin(keep_alive(race.client(at), key, writes, bench.now)));
-        }
-        race.round(contenders).await;
+            Box::pin(keep_alive(client, key, writes, bench.now))
+        };
+        race.round((0..CONTENDERS).map(contender).collect()).await;
         let when = "after a tombstone was stored in a race with saves and touches";
         bench.assert_holds(key, &tombstone, when).await;
     }
@@ -86,7 +87,7 @@ async fn keep_alive<S: SessionStore>(
 /// CM-6.
 pub async fn nothing_is_written_after_a_delete(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
-    let mut race = Race::new(&bench, [Call::Save, Call::Delete]);
+    let mut race = Race::new(&bench, [Call::Save, Call::Delete]).await;
     while race.goes_on() {
         let first = bench.live();
         let key = bench.stored(&first).await;
@@ -122,7 +123,7 @@ pub async fn a_sweep_takes_nothing_that_was_extended(harness: &impl StoreHarness
     if !harness.sweeps() {
         return skipped("a_sweep_takes_nothing_that_was_extended", "a store that sweeps");
     }
-    let mut race = Race::new(&bench, [Call::Touch, Call::Sweep]);
+    let mut race = Race::new(&bench, [Call::Touch, Call::Sweep]).await;
     while race.goes_on() {
         let mut contenders: Vec<Contender<SaveOutcome>> = Vec::new();
         let mut extended = Vec::new();

@@ -137,7 +137,7 @@ pub async fn versions_are_stored_as_given(harness: &impl StoreHarness) {
     current.version = Version::from_bytes([0xFF; 16]);
     let key = bench.stored(&current).await;
     bench.assert_holds(key, &current, "after a create").await;
-    for bytes in [[0; 16], *b"abcdefghijklmnop", [0x80; 16], *b"\0\0\0\0 NUL at first"] {
+    for bytes in [[0; 16], *b"abcdefghijklmnop", [0x80; 16], *b"\0\0zeroes inside\0"] {
         let next = Record {
             version: Version::from_bytes(bytes),
             ..bench.live()

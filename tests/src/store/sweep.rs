@@ -7,6 +7,7 @@ use session_core::store::{Expect, SessionStore};
 use session_core::{Record, StoreKey, Timestamp};
 
 use super::bench::Bench;
+use super::corrupt::NOT_A_RECORD;
 use super::harness::{StoreHarness, skipped};
 use super::records::{after, fresh_key, fresh_version, just_before};
 use super::verdict::{assert_error, assert_same, assert_saved};
@@ -167,9 +168,7 @@ pub async fn a_sweep_gets_past_unreadable_records(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     let now = bench.minutes(15);
     let mut keys = store_one_of_each(&bench, now).await;
-    let planted = harness
-        .plant(&bench.store, &fresh_key(), b"not a record")
-        .await;
+    let planted = harness.plant(&bench.store, &fresh_key(), NOT_A_RECORD).await;
     if !harness.sweeps() || !planted {
         let needs = "a store that sweeps, and `plant`";
         skipped("a_sweep_gets_past_unreadable_records", needs);

@@ -1,0 +1,164 @@
+//! A store that can be watched, made to fail, and held up.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
+use session_core::{Record, StoreKey, Timestamp};
+use session_store_memory::MemoryStore;
+use tokio::sync::Semaphore;
+
+/// What a failing store says about itself. No visitor may ever read it.
+pub(crate) const STORE_ERROR: &str = "no connection to the host of the sessions";
+
+/// A store call, saves told apart by what they are for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Call {
+    Load,
+    /// A live record where there was none: a new session, or a new id for an old one.
+    Create,
+    /// A live record in place of an earlier version.
+    Update,
+    /// A tombstone: the id is ended or rotated away.
+    Bury,
+    Touch,
+    Delete,
+}
+
+/// What the store does about calls of a kind.
+#[derive(Clone, Default)]
+pub(crate) enum Mood {
+    #[default]
+    Works,
+    Fails,
+    /// It never answers.
+    Hangs,
+    /// It carries the call out once the gate is open.
+    Waits(Arc<Gate>),
+}
+
+/// A memory store that notes each call. Clones are the same store.
+#[derive(Clone, Default)]
+pub(crate) struct SpyStore {
+    pub(crate) records: MemoryStore,
+    spy: Arc<Spy>,
+}
+
+#[derive(Default)]
+struct Spy {
+    calls: Mutex<Vec<Call>>,
+    moods: Mutex<HashMap<Call, Mood>>,
+    conflicts: AtomicUsize,
+}
+
+impl SpyStore {
+    /// The calls since this was last asked.
+    pub(crate) fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.spy.calls.lock().unwrap())
+    }
+
+    /// How many saves have met another record than they expected.
+    pub(crate) fn conflicts(&self) -> usize {
+        self.spy.conflicts.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, call: Call, mood: Mood) {
+        self.spy.moods.lock().unwrap().insert(call, mood);
+    }
+
+    /// Holds calls of a kind until the gate is opened.
+    pub(crate) fn hold(&self, call: Call) -> Arc<Gate> {
+        let gate = Arc::new(Gate::new());
+        self.set(call, Mood::Waits(gate.clone()));
+        gate
+    }
+
+    async fn enter(&self, call: Call) -> Result<(), StoreError> {
+        self.spy.calls.lock().unwrap().push(call);
+        let mood = self.spy.moods.lock().unwrap().get(&call).cloned();
+        match mood.unwrap_or_default() {
+            Mood::Works => {}
+            Mood::Fails => return Err(StoreError::not_applied(STORE_ERROR)),
+            Mood::Hangs => pending().await,
+            Mood::Waits(gate) => gate.pass().await,
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SessionStore for SpyStore {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        self.enter(Call::Load).await?;
+        self.records.load(key, now).await
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let call = match (record.live(), expect) {
+            (None, _) => Call::Bury,
+            (Some(_), Expect::Absent) => Call::Create,
+            (Some(_), Expect::Version(_)) => Call::Update,
+        };
+        self.enter(call).await?;
+        let outcome = self.records.save(key, record, expect, now).await?;
+        if let SaveOutcome::Conflict(_) = outcome {
+            self.spy.conflicts.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(outcome)
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.enter(Call::Delete).await?;
+        self.records.delete(key).await
+    }
+
+    async fn touch(
+        &self,
+        key: &StoreKey,
+        touch: Touch,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        self.enter(Call::Touch).await?;
+        self.records.touch(key, touch, now).await
+    }
+}
+
+/// Where calls wait, so that a test decides what happens meanwhile.
+pub(crate) struct Gate {
+    waiting: Semaphore,
+    /// Never has a permit: whoever asks goes on when it is closed.
+    closed_when_open: Semaphore,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self {
+            waiting: Semaphore::new(0),
+            closed_when_open: Semaphore::new(0),
+        }
+    }
+
+    /// Waits until `n` more calls have come to the gate.
+    pub(crate) async fn wait_for(&self, n: u32) {
+        self.waiting.acquire_many(n).await.unwrap().forget();
+    }
+
+    /// Lets all calls through, those that are still to come too.
+    pub(crate) fn open(&self) {
+        self.closed_when_open.close();
+    }
+
+    async fn pass(&self) {
+        self.waiting.add_permits(1);
+        let closed = self.closed_when_open.acquire().await;
+        assert!(closed.is_err(), "the gate has no permits to give");
+    }
+}

@@ -1,0 +1,288 @@
+//! Requests that are dropped half-way, at every point where they can be.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
+use session_core::{Clock, Error, Record, Session, SessionManager, StoreKey, Timestamp};
+
+use crate::scene::{MapStore, Response, TestClock, config};
+
+/// A store that gives way before and after each effect, so that a request can be dropped at either point.
+#[derive(Clone, Default)]
+struct SteppingStore(Arc<(MapStore, Mutex<BTreeSet<StoreKey>>)>);
+
+impl SteppingStore {
+    async fn live_records(&self, now: Timestamp) -> usize {
+        let keys: Vec<_> = self.0.1.lock().unwrap().iter().copied().collect();
+        let mut live = 0;
+        for key in keys {
+            let record = self.0.0.load(&key, now).await.unwrap();
+            live += usize::from(record.is_some_and(|record| record.live().is_some()));
+        }
+        live
+    }
+}
+
+#[async_trait]
+impl SessionStore for SteppingStore {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        give_way().await;
+        let loaded = self.0.0.load(key, now).await;
+        give_way().await;
+        loaded
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        give_way().await;
+        self.0.1.lock().unwrap().insert(*key);
+        let saved = self.0.0.save(key, record, expect, now).await;
+        give_way().await;
+        saved
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        give_way().await;
+        let deleted = self.0.0.delete(key).await;
+        give_way().await;
+        deleted
+    }
+
+    async fn touch(
+        &self,
+        key: &StoreKey,
+        touch: Touch,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        give_way().await;
+        let touched = self.0.0.touch(key, touch, now).await;
+        give_way().await;
+        touched
+    }
+}
+
+async fn give_way() {
+    let mut given = false;
+    poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut given, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+struct Server {
+    manager: SessionManager,
+    store: SteppingStore,
+    clock: TestClock,
+}
+
+impl Server {
+    fn new() -> Self {
+        let (store, clock) = (SteppingStore::default(), TestClock::new());
+        let manager =
+            SessionManager::with_clock(config().build().unwrap(), store.clone(), clock.clone());
+        Self {
+            manager,
+            store,
+            clock,
+        }
+    }
+
+    async fn request(&self, cookie: Option<String>, act: impl Fn(&Session)) -> Response {
+        let header = cookie.map(|value| format!("session_id={value}"));
+        let handle = self.manager.handle();
+        let work = async {
+            let session: Session = handle
+                .load(header.iter().map(String::as_bytes))
+                .await
+                .unwrap();
+            act(&session);
+        };
+        let ((), finished) = handle.run(work).await;
+        Response::new(&finished)
+    }
+
+    /// A request that is dropped when it has waited `waits` times; `None` if it ended before that.
+    fn dropped_request(
+        &self,
+        cookie: Option<String>,
+        act: impl Fn(&Session),
+        waits: usize,
+    ) -> Option<()> {
+        let mut request = pin!(self.request(cookie, act));
+        let mut cx = Context::from_waker(Waker::noop());
+        (0..=waits)
+            .all(|_| request.as_mut().poll(&mut cx).is_pending())
+            .then_some(())
+    }
+
+    async fn snapshot(&self, cookie: &str) -> (bool, Vec<String>) {
+        let seen = Mutex::new((false, Vec::new()));
+        self.request(Some(cookie.to_owned()), |session| {
+            *seen.lock().unwrap() = (session.reference().is_some(), session.keys());
+        })
+        .await;
+        seen.into_inner().unwrap()
+    }
+}
+
+/// What a request does, and how many records live afterwards, at least and at most.
+struct Case {
+    name: &'static str,
+    act: fn(&Session),
+    live: std::ops::RangeInclusive<usize>,
+    waits: usize,
+}
+
+/// CM-4: dropped at any `.await` of opening, loading and committing, a request leaves the session as it was
+/// or as it was to be; the store is usable, and nothing stays locked.
+#[tokio::test]
+async fn a_dropped_request_leaves_old_or_new() {
+    let cases = [
+        Case {
+            name: "read",
+            act: |session| assert!(session.contains("n")),
+            live: 1..=1,
+            waits: 4,
+        },
+        Case {
+            name: "write",
+            act: |session| session.set("new", 1).unwrap(),
+            live: 1..=1,
+            waits: 4,
+        },
+        Case {
+            name: "rotate",
+            act: Session::regenerate,
+            live: 1..=2,
+            waits: 6,
+        },
+        Case {
+            name: "end",
+            act: Session::destroy,
+            live: 0..=1,
+            waits: 4,
+        },
+        Case {
+            name: "end and begin",
+            act: |session| {
+                session.destroy();
+                session.set("new", 1).unwrap();
+            },
+            live: 0..=1,
+            waits: 6,
+        },
+    ];
+    for Case {
+        name,
+        act,
+        live,
+        waits,
+    } in cases
+    {
+        for dropped_at in 0..=waits {
+            let server = Server::new();
+            let created = server
+                .request(None, |session| session.set("n", 1).unwrap())
+                .await;
+            let cookie = created.cookie().unwrap();
+            // Activity is due, so that a read writes too.
+            server.clock.advance(Duration::from_secs(600));
+            let dropped = server.dropped_request(Some(cookie.clone()), act, dropped_at);
+            assert_eq!(
+                dropped.is_some(),
+                dropped_at < waits,
+                "{name}: {dropped_at} waits"
+            );
+            let count = server.store.live_records(server.clock.now()).await;
+            assert!(
+                live.contains(&count),
+                "{name}, dropped at {dropped_at}: {count} live records"
+            );
+            let (alive, keys) = server.snapshot(&cookie).await;
+            let states: [(bool, &[&str]); 3] =
+                [(true, &["n"]), (true, &["n", "new"]), (false, &[])];
+            assert!(
+                states.iter().any(|(a, k)| *a == alive && *k == keys),
+                "{name}, dropped at {dropped_at}: alive {alive} with {keys:?}"
+            );
+            if alive {
+                let next = server
+                    .request(Some(cookie.clone()), |session| {
+                        session.set("next", 1).unwrap()
+                    })
+                    .await;
+                assert!(next.error.is_none());
+                assert!(
+                    server
+                        .snapshot(&cookie)
+                        .await
+                        .1
+                        .contains(&"next".to_owned())
+                );
+            }
+        }
+    }
+}
+
+/// CM-4: a first request dropped at any point leaves nothing or a session that nobody knows.
+#[tokio::test]
+async fn a_dropped_first_request_leaves_at_most_one_record() {
+    for dropped_at in 0..=2 {
+        let server = Server::new();
+        let dropped =
+            server.dropped_request(None, |session| session.set("n", 1).unwrap(), dropped_at);
+        assert_eq!(dropped.is_some(), dropped_at < 2);
+        assert!(server.store.live_records(server.clock.now()).await <= 1);
+    }
+}
+
+/// A commit that was abandoned half-way has an unknown outcome: the request fails rather than write twice.
+#[tokio::test]
+async fn an_abandoned_commit_is_not_repeated() {
+    let server = Server::new();
+    let cookie = server
+        .request(None, |session| session.set("n", 1).unwrap())
+        .await
+        .cookie()
+        .unwrap();
+    let header = format!("session_id={cookie}");
+    for waits in 0..2 {
+        let handle = server.manager.handle();
+        let work = async {
+            let session: Session = handle.load([header.as_bytes()]).await?;
+            session.update("n", |n: Option<i64>| n.unwrap_or(0) + 1)?;
+            let mut commit = Box::pin(session.commit());
+            for _ in 0..=waits {
+                assert!(
+                    poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx)))
+                        .await
+                        .is_pending()
+                );
+            }
+            drop(commit);
+            Ok::<_, Error>(())
+        };
+        let (result, finished) = handle.run(work).await;
+        result.unwrap();
+        assert_eq!(finished.error().map(Error::status), Some(503));
+    }
+    // The first was dropped before its effect, the second after it.
+    let n = Mutex::new(None);
+    server
+        .request(Some(cookie), |session| {
+            *n.lock().unwrap() = session.get::<i64>("n").unwrap()
+        })
+        .await;
+    assert_eq!(n.into_inner().unwrap(), Some(2));
+}

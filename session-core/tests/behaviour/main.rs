@@ -1,0 +1,12 @@
+//! How sessions behave, seen from outside: one visitor or several, a store that is watched, and a clock that
+//! the tests move.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's helpers stop at what they don't expect"
+)]
+
+mod cancel;
+mod scene;
+mod state;
+mod table;
