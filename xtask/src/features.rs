@@ -1,4 +1,6 @@
 //! `features`: each package compiles without features, with each one alone, and with all.
+//! Warnings are for `lint`: the cargo of today cannot deny them here without RUSTFLAGS, which would rebuild
+//! every dependency.
 
 use std::collections::BTreeMap;
 

@@ -23,7 +23,7 @@ use tower::ServiceExt as _;
 use tracing::subscriber::DefaultGuard;
 
 pub(crate) use process::Program;
-pub(crate) use spy::{Call, Gate, Mood, SpyStore};
+pub(crate) use spy::{Call, Gate, Mood, STORE_ERROR, SpyStore};
 
 pub(crate) const SECRET: &str = "a secret for tests, of at least 32 bytes";
 
@@ -53,6 +53,14 @@ impl Visitor {
         Self {
             app: app.clone(),
             cookies: BTreeMap::new(),
+        }
+    }
+
+    /// The same browser at another application.
+    pub(crate) fn at(&self, app: &Router) -> Self {
+        Self {
+            app: app.clone(),
+            cookies: self.cookies.clone(),
         }
     }
 

@@ -75,7 +75,11 @@ async fn give_way() {
     let mut given = false;
     poll_fn(|cx| {
         cx.waker().wake_by_ref();
-        if std::mem::replace(&mut given, true) { Poll::Ready(()) } else { Poll::Pending }
+        if std::mem::replace(&mut given, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
 }

@@ -7,6 +7,8 @@
 )]
 
 mod cancel;
+mod commit;
 mod scene;
 mod state;
 mod table;
+mod time;

@@ -91,7 +91,7 @@ fn run_unmutated(
                 return Err(format!("{selection} runs no test: correct it in {}", list::FILE));
             }
             TestRun { ended: Ended::Succeeded, passed, .. } => {
-                println!("passes  {selection}: {passed} tests unmutated, {seconds:.1} s");
+                println!("passes  {selection} unmutated, tests: {passed}, {seconds:.1} s");
             }
             TestRun { ended: Ended::Failed, .. } => {
                 return Err(format!("{selection} fails unmutated:\n{}", runner.log_end()?));

@@ -1,0 +1,191 @@
+//! CM-2: changes are committed on every outcome, except that a panic commits nothing but an ending.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, Request};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use session_axum::{Error, Main, Session};
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+
+use crate::common::{Call, Reply, SpyStore, Visitor};
+use crate::{NAME, ada, app, become_eve, layer, name, routes};
+
+/// Lets the handler do its work, and then fails.
+async fn fail_afterwards(request: Request, next: Next) -> Result<Response, StatusCode> {
+    drop(next.run(request).await);
+    Err(StatusCode::BAD_GATEWAY)
+}
+
+/// What the visitor's `GET /` panics with.
+async fn panic_of(visitor: &Visitor) -> String {
+    let mut visitor = visitor.clone();
+    let request = tokio::spawn(async move { visitor.send("GET /", "").await });
+    let panic = request.await.unwrap_err().into_panic();
+    (*panic.downcast::<&str>().unwrap()).to_owned()
+}
+
+/// CM-2: a handler's error keeps nothing from being stored.
+#[tokio::test]
+async fn changes_are_stored_when_the_handler_fails() {
+    let fail = async |session: Session| -> Result<(), StatusCode> {
+        session.set(NAME, "Eve").unwrap();
+        Err(StatusCode::IM_A_TEAPOT)
+    };
+    let store = SpyStore::default();
+    let app = app(&store, fail);
+    let mut ada = ada(&app, &store).await;
+    assert_eq!(ada.send("GET /", "").await.status, 418);
+    assert_eq!(name(&ada).await, "Eve");
+}
+
+/// CM-2: nor does an error of a middleware inside ours, and the cookie reaches a new visitor.
+#[tokio::test]
+async fn changes_are_stored_when_an_inner_middleware_fails() {
+    let store = SpyStore::default();
+    let failing = routes(become_eve).route_layer(from_fn(fail_afterwards));
+    let mut newcomer = Visitor::new(&failing.layer(layer(&store)));
+    assert_eq!(newcomer.send("GET /", "").await.status, 502);
+
+    let eve = newcomer.at(&app(&store, become_eve));
+    assert_eq!(name(&eve).await, "Eve");
+}
+
+#[tokio::test]
+async fn sessions_end_when_an_inner_middleware_fails() {
+    let store = SpyStore::default();
+    let ada = ada(&app(&store, async || ()), &store).await;
+    let failing = routes(async |session: Session| session.destroy());
+    let failing = failing.route_layer(from_fn(fail_afterwards));
+    let mut leaving = ada.at(&failing.layer(layer(&store)));
+    let reply = leaving.send("GET /", "").await;
+    assert_eq!((reply.status, reply.removes_cookie()), (502, true));
+    assert_eq!(name(&ada).await, "nobody");
+}
+
+/// CM-2: an error below axum has no headers for a cookie, but what was wanted is stored, and it goes on.
+#[tokio::test]
+async fn changes_are_stored_when_an_inner_service_fails() {
+    let changes: [(fn(&Session), &str); 2] = [
+        (|session| session.set(NAME, "Eve").unwrap(), "Eve"),
+        (|session| session.destroy(), "nobody"),
+    ];
+    for (change, expected) in changes {
+        let failing = service_fn(async move |request: Request| {
+            let (mut parts, _) = request.into_parts();
+            let session = Session::<Main>::from_request_parts(&mut parts, &()).await;
+            change(&session.unwrap());
+            Err::<Response, _>("the service failed")
+        });
+        let store = SpyStore::default();
+        let ada = ada(&app(&store, async || ()), &store).await;
+        let request = ada.request("GET /", Body::empty());
+        let result = layer(&store).layer(failing).oneshot(request).await;
+        assert_eq!(result.unwrap_err(), "the service failed");
+        assert_eq!(name(&ada).await, expected);
+    }
+}
+
+/// CM-2: a panic leaves the store alone, whatever the handler wanted before, and goes on.
+#[tokio::test]
+async fn a_panic_commits_no_change() {
+    let changes: [fn(&Session); 5] = [
+        |session| session.set(NAME, "Eve").unwrap(),
+        |session| _ = session.update(NAME, |_| "Eve".to_owned()).unwrap(),
+        |session| _ = session.delete("name"),
+        |session| session.clear(),
+        |session| {
+            session.regenerate();
+            session.set(NAME, "Eve").unwrap();
+        },
+    ];
+    for change in changes {
+        let store = SpyStore::default();
+        let app = app(&store, async move |session: Session| -> () {
+            change(&session);
+            panic!("after a change");
+        });
+        let ada = ada(&app, &store).await;
+        assert_eq!(panic_of(&ada).await, "after a change");
+        assert_eq!(store.take_calls(), [Call::Load]);
+        assert_eq!(name(&ada).await, "Ada");
+
+        assert_eq!(panic_of(&Visitor::new(&app)).await, "after a change");
+        assert_eq!(store.take_calls(), [Call::Load], "that of the name, and no more");
+    }
+}
+
+/// CM-2: of an ended session and what was stored after its end, a panic leaves the end.
+#[tokio::test]
+async fn a_panic_commits_the_end_of_the_session_alone() {
+    let store = SpyStore::default();
+    let app = app(&store, async |session: Session| -> () {
+        session.destroy();
+        session.set(NAME, "Eve").unwrap();
+        panic!("after the end");
+    });
+    let ada = ada(&app, &store).await;
+    assert_eq!(panic_of(&ada).await, "after the end");
+    assert_eq!(store.take_calls(), [Call::Load, Call::Bury]);
+    assert_eq!(name(&ada).await, "nobody");
+}
+
+/// CM-2: the same if it isn't the handler that panics, but a middleware around it.
+#[tokio::test]
+async fn a_panicking_middleware_commits_the_end_of_the_session() {
+    let panic_afterwards = async |request: Request, next: Next| -> Response {
+        drop(next.run(request).await);
+        panic!("in the middleware")
+    };
+    let store = SpyStore::default();
+    let ada = ada(&app(&store, async || ()), &store).await;
+    let routes = routes(async |session: Session| session.destroy());
+    let leaving = ada.at(&routes.layer(from_fn(panic_afterwards)).layer(layer(&store)));
+    assert_eq!(panic_of(&leaving).await, "in the middleware");
+    assert_eq!(name(&ada).await, "nobody");
+}
+
+/// ST-4: what is stored after the end begins a new session; the answer brings its cookie, and no removal.
+#[tokio::test]
+async fn storing_after_the_end_begins_a_new_session() {
+    let store = SpyStore::default();
+    let app = app(&store, async |session: Session| {
+        session.destroy();
+        session.set(NAME, "Eve")
+    });
+    let mut ada = ada(&app, &store).await;
+    let old = ada.clone();
+    let reply = ada.send("GET /", "").await;
+    assert!(!reply.removes_cookie());
+    assert_ne!(ada.session_id(), old.session_id());
+    assert_eq!((name(&ada).await, name(&old).await), ("Eve".into(), "nobody".into()));
+}
+
+/// The layer serves one request while it makes itself ready for the next one.
+#[tokio::test]
+async fn the_service_can_be_called_again() {
+    let store = SpyStore::default();
+    let app = app(&store, become_eve);
+    let ada = ada(&app, &store).await;
+    let inner = service_fn(|request: Request| app.clone().oneshot(request));
+    let mut service = layer(&store).layer(inner);
+    for _ in 0..3 {
+        let request = ada.request("GET /name", Body::empty());
+        let response = service.ready().await.unwrap().call(request).await;
+        assert_eq!(Reply::read(response.unwrap()).await.text(), "Ada");
+    }
+}
+
+/// A handler may do all it likes with its error; what the session says about itself stays opaque.
+#[tokio::test]
+async fn a_handlers_session_error_is_answered_without_details() {
+    let read = async |session: Session| -> Result<String, Error> {
+        let age: Option<u32> = session.get("name")?;
+        Ok(format!("{age:?}"))
+    };
+    let store = SpyStore::default();
+    let app = app(&store, read);
+    let mut ada = ada(&app, &store).await;
+    let reply = ada.send("GET /", "").await;
+    assert_eq!((reply.status, reply.text()), (500, "internal server error"));
+}
