@@ -140,7 +140,10 @@ impl Shared {
 
     async fn finish(&self) -> Finished {
         let committed = match self.opened.get() {
-            None => return Finished::unused(),
+            None => {
+                self.state().response_sent = true;
+                return Finished::unused();
+            }
             Some(Err(error)) => Err(error.clone()),
             Some(Ok(())) => self.commit().await,
         };

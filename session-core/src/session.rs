@@ -412,7 +412,35 @@ fn reentrant() -> Error {
 mod tests {
     use std::cell::Cell;
 
+    use super::*;
+    use crate::data::SessionData;
+    use crate::view::View;
+
     thread_local! {
+        /// How many bytes have been handed to the JSON parser.
         pub(super) static PARSED_BYTES: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Reading one key of a 60 KB session parses that key's value and not a byte more.
+    #[test]
+    fn a_read_parses_one_value() {
+        let mut view = View::new(SessionData::empty());
+        for n in 0..600 {
+            view.set(
+                EscapedKey::new(&format!("key{n:03}")).into_owned(),
+                encode(&"x".repeat(90)).unwrap(),
+            );
+        }
+        view.set(
+            EscapedKey::new("small").into_owned(),
+            encode(&12_345).unwrap(),
+        );
+        let data = view.encode();
+        assert!(data.json_len() > 60_000);
+
+        let stored = View::new(SessionData::from_bytes(data.as_bytes()).unwrap());
+        let value = stored.get(&EscapedKey::new("small")).unwrap();
+        assert_eq!(parse::<u32>(value.json()).unwrap(), 12_345);
+        assert_eq!(PARSED_BYTES.get(), "12345".len());
     }
 }

@@ -38,7 +38,9 @@ fn checks(metadata: &str) -> Result<Vec<String>> {
         let check = format!("check --package {name}");
         checks.push(format!("{check} --no-default-features"));
         for feature in features.keys() {
-            checks.push(format!("{check} --no-default-features --features {feature}"));
+            checks.push(format!(
+                "{check} --no-default-features --features {feature}"
+            ));
         }
         // All of one feature is that feature alone.
         if features.len() > 1 {

@@ -12,7 +12,9 @@ pub(crate) fn run(missing_tools: Missing) -> Result<()> {
     let browser_test = "test --package session-demo --features browser-tests --test browser";
     let stages: [Stage<'_>; 5] = [
         ("tools", &|| tools::provide(missing_tools)),
-        ("quick tier", &|| process::run(&mut cargo("test --workspace"))),
+        ("quick tier", &|| {
+            process::run(&mut cargo("test --workspace"))
+        }),
         ("browser test", &|| process::run(&mut cargo(browser_test))),
         ("checks of the tree", &checks_of_the_tree),
         ("mutants", &|| mutants::run("")),
@@ -53,7 +55,10 @@ mod tests {
             ("second", &|| Err("broken".to_owned())),
             ("third", &|| Err("not reached".to_owned())),
         ];
-        assert_eq!(run_stages(&stages), Err("the stage \"second\" failed: broken".to_owned()));
+        assert_eq!(
+            run_stages(&stages),
+            Err("the stage \"second\" failed: broken".to_owned())
+        );
         assert!(run_stages(&stages[..1]).is_ok_and(|times| times[0].starts_with("first 0.")));
     }
 }

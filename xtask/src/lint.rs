@@ -5,7 +5,9 @@ use crate::{Result, process};
 
 pub(crate) fn run() -> Result<()> {
     process::run(&mut cargo("fmt --all --check"))?;
-    process::run(&mut cargo("clippy --workspace --all-targets --all-features -- -D warnings"))?;
+    process::run(&mut cargo(
+        "clippy --workspace --all-targets --all-features -- -D warnings",
+    ))?;
     let mut doc = cargo("doc --workspace --no-deps --all-features");
     process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }

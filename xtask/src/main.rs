@@ -1,5 +1,8 @@
 //! The project's own commands, run as `cargo xtask <command>`.
-#![allow(clippy::print_stdout, reason = "the commands report to whoever runs them")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the commands report to whoever runs them"
+)]
 
 mod features;
 mod full_tier;

@@ -14,7 +14,11 @@ struct Tool {
 }
 
 const TOOLS: [Tool; 2] = [
-    Tool { program: "chromium", package: "chromium", needed_for: "the demo's browser test" },
+    Tool {
+        program: "chromium",
+        package: "chromium",
+        needed_for: "the demo's browser test",
+    },
     Tool {
         program: "chromedriver",
         package: "chromium-driver",
@@ -38,14 +42,22 @@ pub(crate) fn provide(on_missing: Missing) -> Result<()> {
             Missing::Install => install(&missing)?,
         }
     }
-    for Tool { program, needed_for, .. } in &TOOLS {
+    for Tool {
+        program,
+        needed_for,
+        ..
+    } in &TOOLS
+    {
         println!("{program} is there, for {needed_for}");
     }
     Ok(())
 }
 
 fn missing(tools: &'static [Tool], is_there: impl Fn(&str) -> bool) -> Vec<&'static Tool> {
-    tools.iter().filter(|tool| !is_there(tool.program)).collect()
+    tools
+        .iter()
+        .filter(|tool| !is_there(tool.program))
+        .collect()
 }
 
 fn is_installed(program: &str) -> bool {
@@ -58,7 +70,12 @@ fn is_installed(program: &str) -> bool {
 
 fn explain(missing: &[&Tool]) -> String {
     let mut message = "the full tier of tests needs programs that are not there:\n".to_owned();
-    for Tool { program, package, needed_for } in missing {
+    for Tool {
+        program,
+        package,
+        needed_for,
+    } in missing
+    {
         message += &format!("  {program} for {needed_for} (Debian package {package})\n");
     }
     let packages = packages(missing);
@@ -90,12 +107,20 @@ fn install(missing: &[&Tool]) -> Result<()> {
     apt_get(&[&words[..], &packages.split(' ').collect::<Vec<_>>()].concat())?;
 
     let still_missing = self::missing(&TOOLS, is_installed);
-    if still_missing.is_empty() { Ok(()) } else { Err(explain(&still_missing)) }
+    if still_missing.is_empty() {
+        Ok(())
+    } else {
+        Err(explain(&still_missing))
+    }
 }
 
 fn apt_get(arguments: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
-    process::run(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    process::run(
+        command
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
 }
 
 /// The packages of the tools, separated by spaces, each one once.
@@ -114,15 +139,28 @@ mod tests {
     fn a_missing_tool_is_explained() {
         assert!(missing(&TOOLS, |_| true).is_empty());
         let message = explain(&missing(&TOOLS, |program| program == "chromium"));
-        assert!(message.contains("chromedriver for the demo's browser test"), "{message}");
-        assert!(message.contains("the packages chromium-driver, or"), "{message}");
+        assert!(
+            message.contains("chromedriver for the demo's browser test"),
+            "{message}"
+        );
+        assert!(
+            message.contains("the packages chromium-driver, or"),
+            "{message}"
+        );
         assert!(message.contains("cargo xtask test --install"), "{message}");
     }
 
     #[test]
     fn a_package_is_named_once() {
-        let tool = |program| Tool { program, package: "postgresql", needed_for: "a test" };
-        assert_eq!(packages(&[&tool("postgres"), &tool("initdb")]), "postgresql");
+        let tool = |program| Tool {
+            program,
+            package: "postgresql",
+            needed_for: "a test",
+        };
+        assert_eq!(
+            packages(&[&tool("postgres"), &tool("initdb")]),
+            "postgresql"
+        );
     }
 
     #[test]

@@ -58,7 +58,10 @@ fn find<'a>(text: &'a str, words: &'a [&str]) -> impl Iterator<Item = (usize, &'
                 !line[..start].ends_with(goes_on) && (is_open || !after.starts_with(is_cut))
             })
         };
-        words.iter().filter(is_in_line).map(move |word| (number, *word))
+        words
+            .iter()
+            .filter(is_in_line)
+            .map(move |word| (number, *word))
     })
 }
 
@@ -72,10 +75,18 @@ fn links(markdown: &str) -> impl Iterator<Item = (usize, String)> {
     });
     let all = prose.flat_map(|(line, number)| {
         let text: String = line.split('`').step_by(2).collect();
-        let inline = text.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next());
-        let definition = text.strip_prefix('[').and_then(|rest| rest.split_once("]: "));
+        let inline = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split([')', ' ']).next());
+        let definition = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once("]: "));
         let defined = definition.and_then(|(_, rest)| rest.split_whitespace().next());
-        let found: Vec<_> = inline.chain(defined).map(|link| (number, link.to_owned())).collect();
+        let found: Vec<_> = inline
+            .chain(defined)
+            .map(|link| (number, link.to_owned()))
+            .collect();
         found
     });
     all.filter(|(_, link)| !link.contains("://") && !link.starts_with("mailto:"))
@@ -97,7 +108,11 @@ fn leads_somewhere(texts: &Texts, file: &str, link: &str) -> bool {
         }
     }
     let target = parts.join("/");
-    let directory = if target.is_empty() { String::new() } else { format!("{target}/") };
+    let directory = if target.is_empty() {
+        String::new()
+    } else {
+        format!("{target}/")
+    };
     texts.contains_key(&target) || texts.keys().any(|file| file.starts_with(&directory))
 }
 
@@ -106,7 +121,12 @@ mod tests {
     use super::*;
 
     fn problems(files: &[(&str, &str)]) -> Vec<String> {
-        check(&files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect())
+        check(
+            &files
+                .iter()
+                .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -118,7 +138,10 @@ mod tests {
 
     #[test]
     fn leftovers_are_found() {
-        let found = problems(&[("a.rs", "fn a() {\n    todo!(); // TODO: b\n}"), ("b.yml", "#FIXME")]);
+        let found = problems(&[
+            ("a.rs", "fn a() {\n    todo!(); // TODO: b\n}"),
+            ("b.yml", "#FIXME"),
+        ]);
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].starts_with("a.rs:2: "), "{found:?}");
         assert!(problems(&[("xtask/src/tree.rs", "TODO")]).is_empty());
@@ -136,15 +159,34 @@ mod tests {
 
     #[test]
     fn relative_links_lead_to_files() {
-        let page = "[a](b.md) [c](../README.md#c) [d](#d) [e](../src/) [f](https://f.org/f) [g](.. \"G\")
+        let page =
+            "[a](b.md) [c](../README.md#c) [d](#d) [e](../src/) [f](https://f.org/f) [g](.. \"G\")
             `[h](h)`\n```\n[i](i)\n```\n\n[j]: ../src/lib.rs\n";
-        let files = [("docs/b.md", ""), ("README.md", "[k](docs)"), ("src/lib.rs", "")];
-        assert_eq!(problems(&[&files[..], &[("docs/a.md", page)]].concat()), [""; 0]);
+        let files = [
+            ("docs/b.md", ""),
+            ("README.md", "[k](docs)"),
+            ("src/lib.rs", ""),
+        ];
+        assert_eq!(
+            problems(&[&files[..], &[("docs/a.md", page)]].concat()),
+            [""; 0]
+        );
 
         let page = "[a](c.md)\n[d](../../e) [f](b.m)\n[g]: g.md\n";
         let found = problems(&[&files[..], &[("docs/a.md", page)]].concat());
-        let expected = ["a.md:1: the link `c.md`", ":2: the link `../../e`", "`b.m`", ":3: the link"];
+        let expected = [
+            "a.md:1: the link `c.md`",
+            ":2: the link `../../e`",
+            "`b.m`",
+            ":3: the link",
+        ];
         assert_eq!(found.len(), expected.len(), "{found:?}");
-        assert!(found.iter().zip(expected).all(|(found, part)| found.contains(part)), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .zip(expected)
+                .all(|(found, part)| found.contains(part)),
+            "{found:?}"
+        );
     }
 }

@@ -19,14 +19,22 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) fn cargo(arguments: &str) -> Command {
     // The cargo that runs the xtask, so that a `cargo +toolchain xtask` stays with its toolchain.
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments.split_whitespace()).current_dir(root());
+    command
+        .args(arguments.split_whitespace())
+        .current_dir(root());
     command
 }
 
 /// The files that git tracks or would track; what it ignores, such as `target`, is no part of the tree.
 pub(crate) fn files() -> Result<Vec<String>> {
     let mut git = Command::new("git");
-    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    git.args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]);
     let listed = process::output(git.current_dir(root()))?;
     let mut files: Vec<String> = listed.split_terminator('\0').map(str::to_owned).collect();
     // Git goes on listing a deleted file until the deletion is staged.
@@ -68,6 +76,9 @@ pub(crate) fn report(subject: &str, problems: &[String]) -> Result<()> {
     match problems.len() {
         0 => Ok(()),
         1 => Err(format!("{subject}: {}", problems[0])),
-        count => Err(format!("{subject}: {count} problems\n  - {}", problems.join("\n  - "))),
+        count => Err(format!(
+            "{subject}: {count} problems\n  - {}",
+            problems.join("\n  - ")
+        )),
     }
 }

@@ -3,9 +3,9 @@
 use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::header::COOKIE;
-use session_axum::SessionLayer;
+use session_axum::{Session, SessionConfig, SessionLayer};
 
-use crate::common::{Call, Log, Reply, SpyStore, Visitor, config};
+use crate::common::{Call, Log, Reply, SpyStore, Visitor};
 use crate::{ada, app, become_eve, layer, name, routes};
 
 /// `GET /name` with these Cookie headers.
@@ -31,8 +31,9 @@ async fn a_forged_cookie_reaches_no_store() {
     let ada = ada(&app, &store).await;
     let genuine = ada.session_id().unwrap().to_owned();
     let other_secret = {
-        let config = session_axum::SessionConfig::builder([7; 32]).build().unwrap();
-        let mut visitor = Visitor::new(&routes(become_eve).layer(SessionLayer::new(config, store.clone())));
+        let config = SessionConfig::builder([7; 32]).build().unwrap();
+        let mut visitor =
+            Visitor::new(&routes(become_eve).layer(SessionLayer::new(config, store.clone())));
         visitor.send("GET /", "").await;
         visitor.session_id().unwrap().to_owned()
     };
@@ -51,7 +52,7 @@ async fn a_forged_cookie_reaches_no_store() {
         "A".repeat(genuine.len()),
         "A".repeat(60_000),
     ];
-    // Each character in turn is replaced by its neighbour in the alphabet.
+    // Each character in turn is another one.
     for at in 0..genuine.len() {
         let mut changed = genuine.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
@@ -64,9 +65,19 @@ async fn a_forged_cookie_reaches_no_store() {
         assert_eq!(store.take_calls(), [], "{value}");
     }
     // RQ-1: nor is our value in another cookie ours.
-    for name in ["Session_id", "session%5Fid", "session_id2", "xsession_id", "=session_id"] {
+    for name in [
+        "Session_id",
+        "session%5Fid",
+        "session_id2",
+        "xsession_id",
+        "=session_id",
+    ] {
         let reply = ask(&ada, &[format!("{name}={genuine}").as_bytes()]).await;
-        assert_eq!((reply.text(), store.take_calls()), ("nobody", vec![]), "{name}");
+        assert_eq!(
+            (reply.text(), store.take_calls()),
+            ("nobody", vec![]),
+            "{name}"
+        );
     }
     assert_eq!(name(&ada).await, "Ada");
 }
@@ -90,7 +101,10 @@ async fn broken_neighbours_do_not_hide_our_cookie() {
     ];
     for neighbour in neighbours {
         let between = [neighbour, b"; ", ours.as_bytes(), b" \t; ", neighbour].concat();
-        for headers in [&[&between[..]][..], &[neighbour, ours.as_bytes(), neighbour]] {
+        for headers in [
+            &[&between[..]][..],
+            &[neighbour, ours.as_bytes(), neighbour],
+        ] {
             let reply = ask(&ada, headers).await;
             let shown = neighbour.escape_ascii();
             assert_eq!((reply.status, reply.text()), (200, "Ada"), "{shown}");
@@ -104,7 +118,7 @@ async fn broken_neighbours_do_not_hide_our_cookie() {
 #[tokio::test]
 async fn of_several_cookies_the_live_one_is_used() {
     let store = SpyStore::default();
-    let app = app(&store, async |session: session_axum::Session| session.destroy());
+    let app = app(&store, async |session: Session| session.destroy());
     let ada = ada(&app, &store).await;
     let live = ada.session_id().unwrap();
     let mut left = crate::ada(&app, &store).await;
@@ -144,7 +158,10 @@ async fn of_several_live_sessions_none_is_used() {
     let mut eve = ada.clone();
     eve.take_cookies(&reply.headers);
     assert!(!ids.contains(&eve.session_id().unwrap()));
-    assert_eq!([name(&eve).await, name(&ada).await, name(&other).await], ["Eve", "Ada", "Ada"]);
+    assert_eq!(
+        [name(&eve).await, name(&ada).await, name(&other).await],
+        ["Eve", "Ada", "Ada"]
+    );
 }
 
 /// RQ-5, RQ-7: eight cookies of our name are looked at; beyond that somebody is playing.
@@ -156,7 +173,11 @@ async fn the_ninth_cookie_of_our_name_is_not_looked_at() {
     let ours = format!("session_id={}", ada.session_id().unwrap());
     for (forged, expected) in [(7, "Ada"), (8, "nobody")] {
         let header = "session_id=forged; ".repeat(forged) + &ours;
-        assert_eq!(ask(&ada, &[header.as_bytes()]).await.text(), expected, "{forged}");
+        assert_eq!(
+            ask(&ada, &[header.as_bytes()]).await.text(),
+            expected,
+            "{forged}"
+        );
     }
 }
 

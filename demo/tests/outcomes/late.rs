@@ -49,7 +49,10 @@ async fn a_handler_ends_the_session_and_begins_another() {
     let reply = eve.send("GET /", "").await;
     assert!(reply.session_cookie().is_some() && !reply.removes_cookie());
     assert_eq!(store.take_calls(), [Call::Load, Call::Bury, Call::Create]);
-    assert_eq!((name(&eve).await, name(&old).await), ("Eve".into(), "nobody".into()));
+    assert_eq!(
+        (name(&eve).await, name(&old).await),
+        ("Eve".into(), "nobody".into())
+    );
 }
 
 /// CM-2: a panic takes back nothing that was committed before.
@@ -224,16 +227,26 @@ async fn a_closure_that_holds_its_session_is_let_go() {
             _ => {}
         }
         if matches!(ending, Ending::DroppedInHandler | Ending::DroppedInSave) {
-            assert!(witness.upgrade().is_some(), "{ending:?}: the closure is in use");
+            assert!(
+                witness.upgrade().is_some(),
+                "{ending:?}: the closure is in use"
+            );
             request.abort();
         }
         let result = request.await;
-        assert!(witness.upgrade().is_none(), "{ending:?}: the closure is kept");
+        assert!(
+            witness.upgrade().is_none(),
+            "{ending:?}: the closure is kept"
+        );
         let expected = match ending {
             Ending::Answered => (Some(200), "false and true"),
             Ending::SaveFails => (Some(503), "Ada"),
             _ => (None, "Ada"),
         };
-        assert_eq!((result.ok(), name(&ada).await.as_str()), expected, "{ending:?}");
+        assert_eq!(
+            (result.ok(), name(&ada).await.as_str()),
+            expected,
+            "{ending:?}"
+        );
     }
 }

@@ -1,11 +1,17 @@
 //! ST-7, ST-8: where a session is there, and which one.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, put};
-use axum::Router;
 use session_axum::{Error, Session, SessionLayer};
+use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::common::{Call, Log, SpyStore, Visitor, config};
 use crate::{NAME, ada, app, become_eve, layer, name, routes};
@@ -52,11 +58,21 @@ async fn an_optional_session_is_missing_only_without_a_layer() {
 
     let store = SpyStore::default();
     let mut newcomer = Visitor::new(&routes().layer(layer(&store)));
-    for (path, expected) in [("/x", "true"), ("/excludedx", "true"), ("/excluded/x", "false")] {
-        assert_eq!(newcomer.send(&format!("GET {path}"), "").await.text(), expected, "{path}");
+    for (path, expected) in [
+        ("/x", "true"),
+        ("/excludedx", "true"),
+        ("/excluded/x", "false"),
+    ] {
+        assert_eq!(
+            newcomer.send(&format!("GET {path}"), "").await.text(),
+            expected,
+            "{path}"
+        );
     }
     // An unknown id, a forged one and none at all are visitors without a session, not without a layer.
-    newcomer.cookies.insert("session_id".to_owned(), "forged".to_owned());
+    newcomer
+        .cookies
+        .insert("session_id".to_owned(), "forged".to_owned());
     assert_eq!(newcomer.send("GET /x", "").await.text(), "true");
 }
 
@@ -69,7 +85,11 @@ async fn exclusion_looks_at_the_original_path() {
         let inner = inner.layer(SessionLayer::new(config, SpyStore::default()));
         Visitor::new(&Router::new().nest("/app", inner))
     };
-    for (excluded, expected) in [("/app/health", "false"), ("/app/*", "false"), ("/health", "true")] {
+    for (excluded, expected) in [
+        ("/app/health", "false"),
+        ("/app/*", "false"),
+        ("/health", "true"),
+    ] {
         let reply = excluding(excluded).send("GET /app/health", "").await;
         assert_eq!(reply.text(), expected, "{excluded}");
     }
@@ -107,7 +127,10 @@ async fn middleware_reads_and_writes_the_session() {
     let store = SpyStore::default();
     let main = app(&store, async || ());
     let ada = ada(&main, &store).await;
-    let app = Router::new().route("/", get(handler)).layer(from_fn(greet)).layer(layer(&store));
+    let app = Router::new()
+        .route("/", get(handler))
+        .layer(from_fn(greet))
+        .layer(layer(&store));
     assert_eq!(ada.at(&app).send("GET /", "").await.text(), "hello");
     assert_eq!(store.take_calls(), [Call::Load, Call::Update]);
     assert_eq!(name(&ada).await, r#"Some("Ada") became Some("Eve")"#);
@@ -136,14 +159,18 @@ async fn two_layers_of_one_name_work_once() {
     assert_eq!(reply.text(), r#"{"inside":2,"outside":1}"#);
     assert!(reply.session_cookie().is_some(), "there is exactly one");
     assert_eq!(reply.all("vary"), ["Cookie"]);
-    assert_eq!((inner.take_calls(), outer.take_calls()), (vec![], vec![Call::Create]));
+    assert_eq!(
+        (inner.take_calls(), outer.take_calls()),
+        (vec![], vec![Call::Create])
+    );
 }
 
 /// ST-7, SG-6: sessions of different names live side by side, each with a cookie and data of its own.
 #[tokio::test]
 async fn named_sessions_do_not_see_each_other() {
     let show = async |main: Session, admin: Session<Admin>| -> Result<String, Error> {
-        let (main, admin): (Option<String>, Option<String>) = (main.get("name")?, admin.get("name")?);
+        let (main, admin): (Option<String>, Option<String>) =
+            (main.get("name")?, admin.get("name")?);
         Ok(format!("{main:?} {admin:?}"))
     };
     let set_main = async |session: Session| session.set("name", "Ada");
@@ -162,14 +189,26 @@ async fn named_sessions_do_not_see_each_other() {
     let mut visitor = Visitor::new(&app);
     for (line, expected, cookies) in [
         ("PUT /main", r#"Some("Ada") None"#, &["session_id"][..]),
-        ("PUT /admin", r#"Some("Ada") Some("Eve")"#, &["admin_id", "session_id"]),
-        ("POST /admin", r#"Some("Ada") Some("Eve")"#, &["admin_id", "session_id"]),
+        (
+            "PUT /admin",
+            r#"Some("Ada") Some("Eve")"#,
+            &["admin_id", "session_id"],
+        ),
+        (
+            "POST /admin",
+            r#"Some("Ada") Some("Eve")"#,
+            &["admin_id", "session_id"],
+        ),
         ("DELETE /main", r#"None Some("Eve")"#, &["admin_id"]),
     ] {
         let before = visitor.clone();
         assert_eq!(visitor.send(line, "").await.status, 200);
         assert_eq!(visitor.send("GET /", "").await.text(), expected, "{line}");
-        assert!(visitor.cookies.keys().eq(cookies), "{line}: {:?}", visitor.cookies);
+        assert!(
+            visitor.cookies.keys().eq(cookies),
+            "{line}: {:?}",
+            visitor.cookies
+        );
         if line == "POST /admin" {
             assert_eq!(visitor.session_id(), before.session_id());
             assert_ne!(visitor.cookies["admin_id"], before.cookies["admin_id"]);
@@ -180,4 +219,47 @@ async fn named_sessions_do_not_see_each_other() {
     let admin_id = visitor.cookies["admin_id"].clone();
     visitor.cookies = [("session_id".to_owned(), admin_id)].into();
     assert_eq!(visitor.send("GET /", "").await.text(), "None None");
+}
+
+/// A service that may be called once for each time that it was asked whether it is ready.
+#[derive(Default)]
+struct Strict {
+    is_ready: bool,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Service<Request> for Strict {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Ready<Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request) -> Self::Future {
+        assert!(
+            std::mem::take(&mut self.is_ready),
+            "called before it was ready"
+        );
+        ready(Ok(Response::default()))
+    }
+}
+
+/// tower's contract: the service that was polled ready is the one that is called, not a clone of it. That
+/// holds on the way to a session, and past it.
+#[tokio::test]
+async fn the_service_that_is_ready_is_the_one_that_is_called() {
+    let mut service = layer(&SpyStore::default()).layer(Strict::default());
+    for path in ["/", "/excluded/x", "/"] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = service.ready().await.unwrap().call(request).await;
+        assert_eq!(response.unwrap().status(), 200);
+    }
 }

@@ -12,7 +12,10 @@ use crate::common::{Call, Log, Mood, Reply, STORE_ERROR, SpyStore, Visitor, conf
 use crate::{NAME, ada, app, become_eve, layer, name, routes};
 
 fn check_opaque(reply: &Reply) {
-    assert_eq!((reply.status, reply.text()), (503, "session store unavailable"));
+    assert_eq!(
+        (reply.status, reply.text()),
+        (503, "session store unavailable")
+    );
     assert_eq!(reply.all("set-cookie"), [""; 0]);
 }
 
@@ -111,7 +114,9 @@ async fn requests_that_need_no_store_are_answered() {
         store.set(call, Mood::Fails);
     }
     let mut untouched = Visitor::new(&app(&store, async || "all is well"));
-    untouched.cookies.insert("session_id".to_owned(), "whatever".to_owned());
+    untouched
+        .cookies
+        .insert("session_id".to_owned(), "whatever".to_owned());
     assert_eq!(untouched.send("GET /", "").await.status, 200);
     assert_eq!(name(&untouched).await, "nobody");
     assert_eq!(store.take_calls(), []);
@@ -131,7 +136,10 @@ async fn a_hook_shapes_the_answer() {
         store.set(call, Mood::Fails);
         let reply = ada.send("GET /", "").await;
         assert_eq!((reply.status, reply.text()), (502, "come back later"));
-        assert_eq!((reply.all("set-cookie"), reply.all("vary")), (vec![], vec!["Cookie"]));
+        assert_eq!(
+            (reply.all("set-cookie"), reply.all("vary")),
+            (vec![], vec!["Cookie"])
+        );
     }
 }
 
@@ -141,9 +149,17 @@ async fn a_hook_shapes_the_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_hanging_store_is_a_503_in_time() {
     let timeout = Duration::from_millis(50);
-    for call in [Call::Load, Call::Create, Call::Update, Call::Bury, Call::Touch] {
+    for call in [
+        Call::Load,
+        Call::Create,
+        Call::Update,
+        Call::Bury,
+        Call::Touch,
+    ] {
         let store = SpyStore::default();
-        let config = config().store_timeout(timeout).touch_interval(Duration::ZERO);
+        let config = config()
+            .store_timeout(timeout)
+            .touch_interval(Duration::ZERO);
         let end_or_become_eve = async |session: Session| match session.contains("name") {
             true => session.destroy(),
             false => session.set(NAME, "Eve").unwrap(),

@@ -190,7 +190,7 @@ async fn a_rotation_that_fails_half_way_leaves_a_session() {
             if landed {
                 scene.store.fail_next(StoreError::not_applied("read-only"));
             } else {
-                (0..3).for_each(|_| {
+                (0..2).for_each(|_| {
                     scene
                         .store
                         .fail_next(StoreError::unknown("connection reset"))

@@ -8,7 +8,9 @@
 
 mod cancel;
 mod commit;
+mod log;
 mod scene;
 mod state;
+mod sweeper;
 mod table;
 mod time;

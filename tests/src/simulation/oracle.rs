@@ -27,7 +27,7 @@ pub(super) struct Oracle {
     versions: HashSet<Version>,
     /// Cookie values that left in a response, and the key of the id in each.
     produced: HashMap<String, StoreKey>,
-    /// The latest time that a server has acted on. Clocks are set back now and then; what has expired by this
+    /// The latest time that a server may have acted on. Clocks are set back now and then; what has expired by this
     /// time counts as expired.
     latest: Timestamp,
     /// A fault was injected: the exceptions that the documentation names may apply.
@@ -116,9 +116,7 @@ impl Oracle {
     /// `at` is no earlier than the time by which the server judges the answer.
     pub(super) fn observe(&mut self, request: usize, call: &StoreCall, reply: &Reply, at: Timestamp) {
         self.log(format!("#{request} {} -> {}", show_call(call), show_reply(reply)));
-        if let StoreCall::Load(_, now) | StoreCall::Save(_, _, _, now) | StoreCall::Touch(_, _, now) = call {
-            self.latest = self.latest.max(*now);
-        }
+        self.latest = self.latest.max(at);
         match (call, reply) {
             (StoreCall::Load(key, now), Reply::Loaded(record)) => {
                 let expected = self.records.get(key).filter(|record| !record.is_expired(*now));

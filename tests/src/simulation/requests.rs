@@ -29,14 +29,14 @@ impl Mix {
         use Kind::*;
         let weights: &[(Kind, usize)] = match self {
             Self::All => &[
-                (Set, 5), (Increment, 5), (SetAndIncrement, 3), (SetShared, 1), (ClearAndSet, 1), (Rotate, 4),
+                (Set, 5), (Increment, 5), (SetAndIncrement, 3), (SetShared, 1), (SetSameAndIncrement, 2), (ClearAndSet, 1), (Rotate, 4),
                 (RotateAndSet, 2), (Destroy, 2), (DestroyAndSet, 1), (Read, 4), (CommitTwice, 2), (Panic, 1),
                 (DestroyAndPanic, 1),
             ],
             Self::Rotation => {
                 &[(Set, 4), (Increment, 4), (Rotate, 5), (RotateAndSet, 3), (Read, 3), (CommitTwice, 1)]
             }
-            Self::Counter => &[(Increment, 6), (SetAndIncrement, 2), (Rotate, 1), (CommitTwice, 1)],
+            Self::Counter => &[(Increment, 6), (SetAndIncrement, 2), (SetSameAndIncrement, 2), (ClearAndSet, 1), (Rotate, 1), (CommitTwice, 1)],
             Self::Logout => {
                 &[(Set, 4), (Rotate, 4), (Destroy, 3), (DestroyAndSet, 1), (DestroyAndPanic, 1), (Read, 1)]
             }
@@ -62,6 +62,8 @@ pub(super) enum Kind {
     SetAndIncrement,
     /// Sets a key that others set too.
     SetShared,
+    /// Sets a key to what everybody sets it to, and increments.
+    SetSameAndIncrement,
     ClearAndSet,
     Rotate,
     RotateAndSet,
@@ -116,6 +118,9 @@ impl Kind {
             Self::Increment => vec![vec![DataOp::Increment]],
             Self::SetAndIncrement => vec![vec![own, DataOp::Increment]],
             Self::SetShared => vec![vec![DataOp::Set("shared".to_owned(), value)]],
+            Self::SetSameAndIncrement => {
+                vec![vec![DataOp::Set("same".to_owned(), 1), DataOp::Increment]]
+            }
             Self::ClearAndSet => vec![vec![DataOp::Clear, own]],
             Self::CommitTwice => vec![vec![DataOp::Increment], vec![own, DataOp::Increment]],
             Self::Rotate => vec![vec![]],

@@ -79,15 +79,27 @@ impl Mutant {
     }
 
     pub(crate) fn selection(&self) -> Selection {
-        let Self { package, target, test, .. } = self.clone();
-        Selection { package, target, test }
+        let Self {
+            package,
+            target,
+            test,
+            ..
+        } = self.clone();
+        Selection {
+            package,
+            target,
+            test,
+        }
     }
 
     /// The text of the file with the fault in it.
     pub(crate) fn apply(&self, text: &str) -> Result<String> {
         match text.matches(&self.find).count() {
             1 => Ok(text.replacen(&self.find, &self.replace, 1)),
-            0 => Err(format!("its `find` is no longer in {}: bring it up to date", self.file)),
+            0 => Err(format!(
+                "its `find` is no longer in {}: bring it up to date",
+                self.file
+            )),
             count => Err(format!(
                 "its `find` is {count} times in {}: make it longer, so that only one place matches",
                 self.file
@@ -112,7 +124,11 @@ impl Mutant {
 
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { package, target, test } = self;
+        let Self {
+            package,
+            target,
+            test,
+        } = self;
         write!(f, "{package} {target} {test}")
     }
 }
@@ -140,13 +156,18 @@ mod tests {
     #[test]
     fn mutants_are_read() {
         assert_eq!(parse(""), Ok(Vec::new()));
-        let several = MUTANT.replace("\"CK-2\"", "[\"CK-2\", \"CK-5\"]").replace("no-", "without-");
+        let several = MUTANT
+            .replace("\"CK-2\"", "[\"CK-2\", \"CK-5\"]")
+            .replace("no-", "without-");
         let mutants = parse(&format!("{MUTANT}{several}")).unwrap_or_default();
         assert_eq!(mutants.len(), 2);
         assert_eq!(mutants[0].guards(), ["CK-2"]);
         assert_eq!(mutants[1].guards(), ["CK-2", "CK-5"]);
         assert_eq!(mutants[0].selection(), mutants[1].selection());
-        assert_eq!(mutants[0].selection().to_string(), "core --lib cookie::tests::removal");
+        assert_eq!(
+            mutants[0].selection().to_string(),
+            "core --lib cookie::tests::removal"
+        );
     }
 
     #[test]
@@ -163,7 +184,10 @@ mod tests {
     fn a_mutant_changes_the_one_place_it_names() {
         let mutants = parse(MUTANT).unwrap_or_default();
         let apply = |text| mutants[0].apply(text);
-        assert_eq!(apply("a(); set_domain(\"x\"); b();"), Ok("a();  b();".to_owned()));
+        assert_eq!(
+            apply("a(); set_domain(\"x\"); b();"),
+            Ok("a();  b();".to_owned())
+        );
         assert!(apply("a();").is_err_and(|error| error.contains("no longer in a.rs")));
         let twice = "set_domain(\"x\");".repeat(2);
         assert!(apply(&twice).is_err_and(|error| error.contains("2 times in a.rs")));

@@ -29,7 +29,10 @@ pub(crate) fn run(part: &str) -> Result<()> {
     let mut mutants = load()?;
     mutants.retain(|mutant| mutant.name.contains(part));
     if mutants.is_empty() && !part.is_empty() {
-        return Err(format!("the name of no mutant in {} contains `{part}`", list::FILE));
+        return Err(format!(
+            "the name of no mutant in {} contains `{part}`",
+            list::FILE
+        ));
     }
     // Neighbours in this order share most of what has to be compiled.
     mutants.sort_by_key(|mutant| (mutant.selection(), mutant.file.clone()));
@@ -51,7 +54,11 @@ pub(crate) fn run(part: &str) -> Result<()> {
         copy.replace(&mutant.file, &original)?;
         failures.extend(show(mutant, verdict?));
     }
-    println!("{} mutants, {} caught", mutants.len(), mutants.len() - failures.len());
+    println!(
+        "{} mutants, {} caught",
+        mutants.len(),
+        mutants.len() - failures.len()
+    );
     workspace::report("mutants", &failures)
 }
 
@@ -70,10 +77,7 @@ fn mutate_all(mutants: &[Mutant], copy: &WorkingCopy) -> Result<Vec<String>> {
 }
 
 /// Without a mutant, the tests have to exist and to pass; otherwise a failure would say nothing about one.
-fn run_unmutated(
-    mutants: &[Mutant],
-    runner: &Runner,
-) -> Result<BTreeMap<list::Selection, Filter>> {
+fn run_unmutated(mutants: &[Mutant], runner: &Runner) -> Result<BTreeMap<list::Selection, Filter>> {
     let mut filters = BTreeMap::new();
     for selection in mutants.iter().map(Mutant::selection) {
         if filters.contains_key(&selection) {
@@ -81,23 +85,49 @@ fn run_unmutated(
         }
         let started = Instant::now();
         if runner.build(&selection)? == Ended::Failed {
-            return Err(format!("{selection} does not compile unmutated:\n{}", runner.log_end()?));
+            return Err(format!(
+                "{selection} does not compile unmutated:\n{}",
+                runner.log_end()?
+            ));
         }
         let filter = Filter::new(&selection.test, &runner.names(&selection)?);
         let run = runner.test(&selection, &filter)?;
         let seconds = started.elapsed().as_secs_f64();
         match run {
-            TestRun { ended: Ended::Succeeded, passed: 0, .. } => {
-                return Err(format!("{selection} runs no test: correct it in {}", list::FILE));
+            TestRun {
+                ended: Ended::Succeeded,
+                passed: 0,
+                ..
+            } => {
+                return Err(format!(
+                    "{selection} runs no test: correct it in {}",
+                    list::FILE
+                ));
             }
-            TestRun { ended: Ended::Succeeded, passed, .. } => {
+            TestRun {
+                ended: Ended::Succeeded,
+                passed,
+                ..
+            } => {
                 println!("passes  {selection} unmutated, tests: {passed}, {seconds:.1} s");
             }
-            TestRun { ended: Ended::Failed, .. } => {
-                return Err(format!("{selection} fails unmutated:\n{}", runner.log_end()?));
+            TestRun {
+                ended: Ended::Failed,
+                ..
+            } => {
+                return Err(format!(
+                    "{selection} fails unmutated:\n{}",
+                    runner.log_end()?
+                ));
             }
-            TestRun { ended: Ended::TimedOut, .. } => {
-                return Err(format!("{selection} takes over {} s unmutated", LIMIT.as_secs()));
+            TestRun {
+                ended: Ended::TimedOut,
+                ..
+            } => {
+                return Err(format!(
+                    "{selection} takes over {} s unmutated",
+                    LIMIT.as_secs()
+                ));
             }
         }
         filters.insert(selection, filter);
@@ -134,11 +164,16 @@ fn show(mutant: &Mutant, verdict: Verdict) -> Option<String> {
         }
         Verdict::Missed => {
             println!("MISSED  {name}");
-            Some(format!("no test of {} notices {name} in {file}", mutant.selection()))
+            Some(format!(
+                "no test of {} notices {name} in {file}",
+                mutant.selection()
+            ))
         }
         Verdict::DoesNotCompile(messages) => {
             println!("ERROR   {name}");
-            Some(format!("{name} in {file} does not compile, so it tests nothing:\n{messages}"))
+            Some(format!(
+                "{name} in {file} does not compile, so it tests nothing:\n{messages}"
+            ))
         }
     }
 }

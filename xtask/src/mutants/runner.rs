@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::list::Selection;
 use super::working_copy::WorkingCopy;
+use crate::Result;
 use crate::process::{self, Ended};
 use crate::workspace::{self, cargo};
-use crate::Result;
 
 /// A test that takes longer hangs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -49,7 +49,9 @@ impl Runner {
     /// The full names of all the tests of the target.
     pub(crate) fn names(&self, selection: &Selection) -> Result<Vec<String>> {
         let listed = process::output(self.cargo_test(selection).args(["--", "--list"]))?;
-        let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+        let names = listed
+            .lines()
+            .filter_map(|line| line.strip_suffix(": test"));
         Ok(names.map(str::to_owned).collect())
     }
 
@@ -72,8 +74,12 @@ impl Runner {
 
     fn cargo_test(&self, selection: &Selection) -> Command {
         let mut command = cargo("test --package");
-        command.arg(&selection.package).args(selection.target.split_whitespace());
-        command.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target);
+        command
+            .arg(&selection.package)
+            .args(selection.target.split_whitespace());
+        command
+            .current_dir(&self.tree)
+            .env("CARGO_TARGET_DIR", &self.target);
         command.env("CARGO_TERM_COLOR", "never");
         command
     }
@@ -94,7 +100,9 @@ impl Filter {
 
 impl TestRun {
     fn read(ended: Ended, log: &str) -> Self {
-        let results = log.lines().filter_map(|line| line.strip_prefix("test result: "));
+        let results = log
+            .lines()
+            .filter_map(|line| line.strip_prefix("test result: "));
         let passed = results.filter_map(|line| {
             let words: Vec<_> = line.split_whitespace().collect();
             let passed = words.iter().position(|word| *word == "passed;")?;
@@ -104,7 +112,11 @@ impl TestRun {
             let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
             Some(name.trim_end_matches(" - should panic").to_owned())
         });
-        Self { ended, passed: passed.sum(), failed: failed.collect() }
+        Self {
+            ended,
+            passed: passed.sum(),
+            failed: failed.collect(),
+        }
     }
 }
 

@@ -43,7 +43,9 @@ impl WorkingCopy {
 fn remove_others(root: &Path, directory: &Path, files: &[String]) -> Result<()> {
     let entries = fs::read_dir(directory).map_err(|error| failed("read", directory, &error))?;
     for entry in entries {
-        let path = entry.map_err(|error| failed("read", directory, &error))?.path();
+        let path = entry
+            .map_err(|error| failed("read", directory, &error))?
+            .path();
         let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
         if path.is_dir() {
             remove_others(root, &path, files)?;

@@ -50,7 +50,10 @@ pub(crate) fn parse(document: &str) -> (Vec<Rule>, Vec<String>) {
         }
     }
     if rules.is_empty() && problems.is_empty() {
-        problems.push(format!("it has no table with the columns {}", COLUMNS.join(", ")));
+        problems.push(format!(
+            "it has no table with the columns {}",
+            COLUMNS.join(", ")
+        ));
     }
     (rules, problems)
 }
@@ -68,7 +71,10 @@ enum Row {
 }
 
 fn read_row(line: usize, cells: Vec<String>) -> Row {
-    if cells.iter().all(|cell| cell.contains('-') && cell.trim_matches([':', '-']).is_empty()) {
+    if cells
+        .iter()
+        .all(|cell| cell.contains('-') && cell.trim_matches([':', '-']).is_empty())
+    {
         return Row::Separator;
     }
     let count = cells.len();
@@ -76,7 +82,13 @@ fn read_row(line: usize, cells: Vec<String>) -> Row {
         return Row::Problem(format!("line {line}: the row has {count} cells, not 5"));
     };
     if is_id(&id) {
-        return Row::Rule(Rule { line, id, rule, test, mutation });
+        return Row::Rule(Rule {
+            line,
+            id,
+            rule,
+            test,
+            mutation,
+        });
     }
     Row::Problem(format!(
         "line {line}: `{id}` is no id: write a group, a hyphen and a number; the groups are {}",
@@ -90,7 +102,12 @@ fn cells(line: &str) -> Option<Vec<String>> {
     let row = row.strip_suffix('|').unwrap_or(row);
     // An escaped bar belongs to its cell.
     let cells = row.replace("\\|", "\0");
-    Some(cells.split('|').map(|cell| cell.trim().replace('\0', "|")).collect())
+    Some(
+        cells
+            .split('|')
+            .map(|cell| cell.trim().replace('\0', "|"))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -136,7 +153,10 @@ text | that | is | no | table
             (String::new(), "no table"),
             (table(columns, "CK-1|a|b|c"), "line 3: the row has 4 cells"),
             (table(columns, "CK1|a|b|c|d"), "line 3: `CK1` is no id"),
-            (table("id|rule|test|source|mutation", "CK-1|a|b|c|d"), "line 3, CK-1: name the table"),
+            (
+                table("id|rule|test|source|mutation", "CK-1|a|b|c|d"),
+                "line 3, CK-1: name the table",
+            ),
         ] {
             let (rules, problems) = parse(&document);
             assert!(rules.is_empty());
@@ -147,7 +167,10 @@ text | that | is | no | table
 
     #[test]
     fn code_is_between_backticks() {
-        assert_eq!(code_spans("`a`, b `c: d`").collect::<Vec<_>>(), ["a", "c: d"]);
+        assert_eq!(
+            code_spans("`a`, b `c: d`").collect::<Vec<_>>(),
+            ["a", "c: d"]
+        );
         assert_eq!(code_spans("a").count(), 0);
     }
 }

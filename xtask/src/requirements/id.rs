@@ -1,8 +1,9 @@
 //! The ids of rules, such as `CK-2`.
 
 /// The groups of rules. A new one is added here, so that the comments which mention its rules are found.
-pub(crate) const GROUPS: [&str; 11] =
-    ["ID", "CK", "RQ", "SG", "ST", "CM", "TM", "SR", "LG", "US", "CS"];
+pub(crate) const GROUPS: [&str; 11] = [
+    "ID", "CK", "RQ", "SG", "ST", "CM", "TM", "SR", "LG", "US", "CS",
+];
 
 /// Whether the whole text is an id.
 pub(crate) fn is_id(text: &str) -> bool {
@@ -29,8 +30,14 @@ mod tests {
     #[test]
     fn ids_are_found_in_a_text() {
         let found = |text| ids_in(text).collect::<Vec<_>>();
-        assert_eq!(found("/// CK-2, (ID-10) and ST-3's: é-CS-1"), ["CK-2", "ID-10", "ST-3", "CS-1"]);
-        assert_eq!(found("UTF-8 SHA-256 XID-1 A_ID-2 CK- CK-x id-1 -1"), [""; 0]);
+        assert_eq!(
+            found("/// CK-2, (ID-10) and ST-3's: é-CS-1"),
+            ["CK-2", "ID-10", "ST-3", "CS-1"]
+        );
+        assert_eq!(
+            found("UTF-8 SHA-256 XID-1 A_ID-2 CK- CK-x id-1 -1"),
+            [""; 0]
+        );
     }
 
     #[test]

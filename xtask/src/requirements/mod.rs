@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use document::{Rule, code_spans};
 use id::ids_in;
 
+use crate::Result;
 use crate::mutants::{self, Mutant};
 use crate::workspace::{self, Texts};
-use crate::Result;
 
 const DOCUMENT: &str = "docs/requirements.md";
 
@@ -58,20 +58,26 @@ fn problems_of_the_test(rule: &Rule, sources: &Texts) -> Vec<String> {
 
 fn problem_of_a_reference(reference: &str, id: &str, sources: &Texts) -> Option<String> {
     let Some((file, function)) = reference.split_once(": ") else {
-        return Some(format!("write `{reference}` as `path/to/file.rs: name_of_the_test`"));
+        return Some(format!(
+            "write `{reference}` as `path/to/file.rs: name_of_the_test`"
+        ));
     };
     let Some(source) = sources.get(file) else {
         return Some(format!("there is no Rust file {file}"));
     };
     let lines: Vec<_> = source.lines().collect();
-    let mut places = (0..lines.len()).filter(|&at| defines(lines[at], function)).peekable();
+    let mut places = (0..lines.len())
+        .filter(|&at| defines(lines[at], function))
+        .peekable();
     if places.peek().is_none() {
         return Some(format!("{file} has no `fn {function}`"));
     }
     if places.any(|at| comment_above(&lines[..at]).any(|line| ids_in(line).any(|i| i == id))) {
         return None;
     }
-    Some(format!("the comment of {function} in {file} does not mention {id}"))
+    Some(format!(
+        "the comment of {function} in {file} does not mention {id}"
+    ))
 }
 
 fn defines(line: &str, function: &str) -> bool {
@@ -86,7 +92,12 @@ fn defines(line: &str, function: &str) -> bool {
 /// The comment and the attributes at the end of `lines`, from the last line up.
 fn comment_above<'a>(lines: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     let ends_what_is_above = |line: &&str| matches!(line.trim(), "" | "}" | "{");
-    lines.iter().rev().take(LINES_ABOVE).copied().take_while(move |line| !ends_what_is_above(line))
+    lines
+        .iter()
+        .rev()
+        .take(LINES_ABOVE)
+        .copied()
+        .take_while(move |line| !ends_what_is_above(line))
 }
 
 fn problems_of_the_mutation(rule: &Rule, mutants: &[Mutant]) -> Vec<String> {
@@ -100,7 +111,9 @@ fn problems_of_the_mutation(rule: &Rule, mutants: &[Mutant]) -> Vec<String> {
     let problem = |name: &str| match mutants.iter().find(|mutant| mutant.name == name) {
         None => Some(format!("xtask/mutants.toml has no mutant `{name}`")),
         Some(mutant) if mutant.guards().contains(&rule.id) => None,
-        Some(_) => Some(format!("the mutant `{name}` does not say that it guards this rule")),
+        Some(_) => Some(format!(
+            "the mutant `{name}` does not say that it guards this rule"
+        )),
     };
     names.into_iter().filter_map(problem).collect()
 }
@@ -109,13 +122,19 @@ fn problems_of_the_mutation(rule: &Rule, mutants: &[Mutant]) -> Vec<String> {
 fn unknown_ids(ids: &BTreeSet<&str>, mutants: &[Mutant], sources: &Texts) -> Vec<String> {
     let mut problems = Vec::new();
     for (file, source) in sources {
-        let comments = source.lines().zip(1..).filter(|(line, _)| line.trim().starts_with("//"));
+        let comments = source
+            .lines()
+            .zip(1..)
+            .filter(|(line, _)| line.trim().starts_with("//"));
         let mentioned = comments.flat_map(|(line, at)| ids_in(line).map(move |id| (id, at)));
         let unknown = mentioned.filter(|(id, _)| !ids.contains(id));
         problems.extend(unknown.map(|(id, at)| format!("{file}:{at} mentions {id}: no such rule")));
     }
     for mutant in mutants {
-        let unknown = mutant.guards().iter().filter(|id| !ids.contains(id.as_str()));
+        let unknown = mutant
+            .guards()
+            .iter()
+            .filter(|id| !ids.contains(id.as_str()));
         let name = &mutant.name;
         problems.extend(unknown.map(|id| format!("the mutant `{name}` guards {id}: no such rule")));
     }
@@ -141,19 +160,28 @@ fn generic<T>() {}
 
     fn check_row(test: &str, mutation: &str) -> Vec<String> {
         let header = "|id|rule|source|test|mutation|\n|-|-|-|-|-|";
-        check_document(&format!("{header}\n|CK-1|A|s|{test}|{mutation}|\n|CK-12|Planned: b||—|—|"))
+        check_document(&format!(
+            "{header}\n|CK-1|A|s|{test}|{mutation}|\n|CK-12|Planned: b||—|—|"
+        ))
     }
 
     fn check_document(document: &str) -> Vec<String> {
         let mutants = [("guards-it", "CK-1"), ("another", "CK-12")];
         let mutants = mutants.map(|(name, id)| Mutant::for_tests(name, id));
-        check(document, &mutants, &Texts::from([("a.rs".to_owned(), SOURCE.to_owned())]))
+        check(
+            document,
+            &mutants,
+            &Texts::from([("a.rs".to_owned(), SOURCE.to_owned())]),
+        )
     }
 
     #[test]
     fn rows_with_their_tests_and_mutants_are_fine() {
         assert_eq!(check_row("`a.rs: covered`", "`guards-it`"), [""; 0]);
-        assert_eq!(check_row("`a.rs: covered`, `a.rs: generic`", "by `guards-it`"), [""; 0]);
+        assert_eq!(
+            check_row("`a.rs: covered`, `a.rs: generic`", "by `guards-it`"),
+            [""; 0]
+        );
     }
 
     #[test]
