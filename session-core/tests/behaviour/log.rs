@@ -64,7 +64,9 @@ const VALUE: &str = "a-value-that-nobody-may-see";
 #[tokio::test]
 async fn nothing_secret_is_shown() {
     let capture = Capture::default();
-    let guard = tracing::subscriber::set_default(capture.clone());
+    // For all threads: whether an event is enabled is cached for the whole process, and another test's
+    // thread that has no subscriber would have it cached as disabled.
+    tracing::subscriber::set_global_default(capture.clone()).unwrap();
     let mut shown = String::new();
     let mut cookies = Vec::new();
     let mut scene = Scene::new(config());
@@ -122,7 +124,6 @@ async fn nothing_secret_is_shown() {
             .await;
         show(&scene, &response);
     }
-    drop(guard);
 
     let events = capture.0.lock().unwrap().clone();
     for expected in [

@@ -129,7 +129,12 @@ impl fmt::Display for Selection {
             target,
             test,
         } = self;
-        write!(f, "{package} {target} {test}")
+        write!(f, "{package} {target}")?;
+        if test.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " {test}")
+        }
     }
 }
 

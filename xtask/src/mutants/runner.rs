@@ -80,7 +80,10 @@ impl Runner {
         command
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target);
-        command.env("CARGO_TERM_COLOR", "never");
+        // The end of the log is shown: a message without colours, and not the trace that led to it.
+        command
+            .env("CARGO_TERM_COLOR", "never")
+            .env("RUST_BACKTRACE", "0");
         command
     }
 }
