@@ -13,13 +13,18 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::common::Program;
 
-/// How long the page may take to show what was asked of it, in milliseconds.
-const PATIENCE_MS: u32 = 20_000;
+/// How long the page may take to show what was asked of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the driver may take to answer. It gives up on the page before.
+const DRIVER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tells when the page shows the text: looks now, and again whenever the element changes.
 const WAIT_FOR_TEXT: &str = "
@@ -44,7 +49,10 @@ fn a_visitor_works_with_a_session_on_the_page() {
     let browser = Browser::start();
     browser.open(&format!("http://{address}/"));
     browser.wait_for("status", "GET /api/values: 200");
-    assert_eq!((browser.rows(), browser.text("info-new")), (json!([]), "true".into()));
+    assert_eq!(
+        (browser.rows(), browser.text("info-new")),
+        (json!([]), "true".into())
+    );
 
     browser.type_into("set-key", "name");
     browser.type_into("set-value", "bob");
@@ -52,14 +60,21 @@ fn a_visitor_works_with_a_session_on_the_page() {
     browser.wait_for("status", "PUT /api/values/name: 200");
     assert_eq!(browser.rows(), json!([r#"name "bob""#]));
     let cookie = browser.session_cookie().expect("the session has begun");
-    for (attribute, value) in [("httpOnly", json!(true)), ("secure", json!(true)), ("sameSite", json!("Lax"))] {
+    for (attribute, value) in [
+        ("httpOnly", json!(true)),
+        ("secure", json!(true)),
+        ("sameSite", json!("Lax")),
+    ] {
         assert_eq!(cookie[attribute], value, "{attribute}");
     }
     assert_eq!(browser.run("return document.cookie", &json!([])), json!(""));
 
     browser.reload();
     browser.wait_for("status", "GET /api/values: 200");
-    assert_eq!((browser.rows(), browser.text("info-new")), (json!([r#"name "bob""#]), "false".into()));
+    assert_eq!(
+        (browser.rows(), browser.text("info-new")),
+        (json!([r#"name "bob""#]), "false".into())
+    );
 
     for visits in 1..=2 {
         browser.click("increment-visits");
@@ -82,7 +97,10 @@ fn a_visitor_works_with_a_session_on_the_page() {
     assert_eq!(browser.session_cookie(), None);
     browser.reload();
     browser.wait_for("status", "GET /api/values: 200");
-    assert_eq!((browser.rows(), browser.text("info-new")), (json!([]), "true".into()));
+    assert_eq!(
+        (browser.rows(), browser.text("info-new")),
+        (json!([]), "true".into())
+    );
     assert_eq!(browser.text("error"), "");
 }
 
@@ -130,7 +148,10 @@ impl Browser {
                 break port.trim_end_matches('.').parse::<u16>().expect(&line);
             }
         };
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(DRIVER_PATIENCE))
+            .build();
         let mut browser = Self {
             agent: agent.into(),
             session: format!("http://127.0.0.1:{port}/session"),
@@ -148,11 +169,19 @@ impl Browser {
             "--disable-sync",
             format!("--user-data-dir={}", browser._profile.0.display()),
         ]);
+        let patience_ms = PATIENCE.as_millis();
         let wanted = json!({
             "goog:chromeOptions": {"args": args},
-            "timeouts": {"script": PATIENCE_MS, "pageLoad": PATIENCE_MS},
+            "timeouts": {"script": patience_ms, "pageLoad": patience_ms},
         });
-        let started = browser.post("", &json!({"capabilities": {"alwaysMatch": wanted}}));
+        let wanted = json!({"capabilities": {"alwaysMatch": wanted}});
+        let started = match browser.call("POST", "", Some(&wanted)) {
+            Ok(started) => started,
+            Err(error) => panic!(
+                "Chromium, of the Debian package chromium, can't be started (is it installed? \
+                 `cargo xtask test --install` does that): {error}"
+            ),
+        };
         let id = started["sessionId"].as_str().expect("an id");
         browser.session = format!("{}/{id}", browser.session);
         browser
@@ -171,7 +200,10 @@ impl Browser {
     }
 
     fn type_into(&self, id: &str, text: &str) {
-        self.post(&format!("{}/value", self.element(id)), &json!({"text": text}));
+        self.post(
+            &format!("{}/value", self.element(id)),
+            &json!({"text": text}),
+        );
     }
 
     fn text(&self, id: &str) -> String {
@@ -187,13 +219,20 @@ impl Browser {
     fn session_cookie(&self) -> Option<Value> {
         let cookies = self.get("/cookie");
         let mut cookies = cookies.as_array().expect("a list").iter();
-        cookies.find(|cookie| cookie["name"] == "session_id").cloned()
+        cookies
+            .find(|cookie| cookie["name"] == "session_id")
+            .cloned()
     }
 
     fn wait_for(&self, id: &str, text: &str) {
         let script = json!({"script": WAIT_FOR_TEXT, "args": [id, text]});
         let answer = self.call("POST", "/execute/async", Some(&script));
-        assert_eq!(answer, Ok(json!(true)), "#{id} says {:?}, not {text:?}", self.text(id));
+        assert_eq!(
+            answer,
+            Ok(json!(true)),
+            "#{id} says {:?}, not {text:?}",
+            self.text(id)
+        );
     }
 
     fn run(&self, script: &str, args: &Value) -> Value {
@@ -202,9 +241,15 @@ impl Browser {
 
     /// The path of the element with this id.
     fn element(&self, id: &str) -> String {
-        let found = self.post("/element", &json!({"using": "css selector", "value": format!("#{id}")}));
+        let found = self.post(
+            "/element",
+            &json!({"using": "css selector", "value": format!("#{id}")}),
+        );
         let mut references = found.as_object().expect("a reference").values();
-        let reference = references.next().and_then(Value::as_str).expect("a reference");
+        let reference = references
+            .next()
+            .and_then(Value::as_str)
+            .expect("a reference");
         format!("/element/{reference}")
     }
 
@@ -225,7 +270,10 @@ impl Browser {
             _ => self.agent.get(url).call(),
         };
         let mut response = response.map_err(|error| json!(error.to_string()))?;
-        let answer: Value = response.body_mut().read_json().map_err(|error| json!(error.to_string()))?;
+        let answer: Value = response
+            .body_mut()
+            .read_json()
+            .map_err(|error| json!(error.to_string()))?;
         match response.status().is_success() {
             true => Ok(answer["value"].clone()),
             false => Err(answer["value"].clone()),
@@ -245,8 +293,9 @@ struct Profile(PathBuf);
 
 impl Profile {
     fn new() -> Self {
-        let thread = std::thread::current().id();
-        let name = format!("session-demo-browser-{}-{thread:?}", std::process::id());
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("session-demo-browser-{process}-{count}");
         let folder = env::temp_dir().join(name);
         fs::create_dir(&folder).unwrap();
         Self(folder)

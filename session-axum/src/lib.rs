@@ -70,3 +70,8 @@ pub use session_core::{
 /// The application's main session: the one that is meant where no other is named.
 #[derive(Clone, Copy, Debug)]
 pub enum Main {}
+
+/// Compiles the quick start that stands in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

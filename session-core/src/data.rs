@@ -296,12 +296,18 @@ mod tests {
         SessionData::from_entries(entries.iter().map(|(key, value)| (key, *value)))
     }
 
+    /// SR-2: whatever the keys are, the text is JSON.
     #[test]
     fn the_text_is_one_json_object() {
         assert_eq!(SessionData::empty().as_json(), b"{}");
-        let data = data(&[("b", "[2]"), ("a", "1"), ("q\"\n", "\"x\"")]);
-        assert_eq!(data.as_json(), br#"{"a":1,"b":[2],"q\"\n":"x"}"#);
-        assert_eq!(data.json_len(), 27);
+        let three = data(&[("b", "[2]"), ("a", "1"), ("q\"\n", "\"x\"")]);
+        assert_eq!(three.as_json(), br#"{"a":1,"b":[2],"q\"\n":"x"}"#);
+        assert_eq!(three.json_len(), 27);
+        for key in ["nul\0", "line\n", "\u{1f}", "\u{7f}", "\u{10348}", "\"\\", ""] {
+            let text = data(&[(key, "1")]);
+            let parsed: serde_json::Value = serde_json::from_slice(text.as_json()).unwrap();
+            assert_eq!(parsed, serde_json::json!({ key: 1 }));
+        }
     }
 
     #[test]

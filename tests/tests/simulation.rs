@@ -47,6 +47,12 @@ fn time_passes() {
     run(Mix::Time);
 }
 
+/// CM-8: a logout that takes longer than the grace time ends the session too.
+#[test]
+fn slow_logouts() {
+    run(Mix::SlowLogout);
+}
+
 /// A seed replays: the same schedule, step by step.
 #[test]
 fn a_seed_replays() {

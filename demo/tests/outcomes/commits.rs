@@ -11,6 +11,9 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use crate::common::{Call, SpyStore, Visitor};
 use crate::{NAME, ada, app, become_eve, layer, name, routes};
 
+/// What a handler does with its session before it fails.
+type Change = fn(&Session);
+
 /// Lets the handler do its work, and then fails.
 async fn fail_afterwards(request: Request, next: Next) -> Result<Response, StatusCode> {
     drop(next.run(request).await);
@@ -66,7 +69,7 @@ async fn sessions_end_when_an_inner_middleware_fails() {
 /// CM-2: an error below axum has no headers for a cookie, but what was wanted is stored, and it goes on.
 #[tokio::test]
 async fn changes_are_stored_when_an_inner_service_fails() {
-    let changes: [(fn(&Session), &str); 2] = [
+    let changes: [(Change, &str); 2] = [
         (|session| session.set(NAME, "Eve").unwrap(), "Eve"),
         (|session| session.destroy(), "nobody"),
     ];
@@ -89,7 +92,7 @@ async fn changes_are_stored_when_an_inner_service_fails() {
 /// CM-2: a panic leaves the store alone, whatever the handler wanted before, and goes on.
 #[tokio::test]
 async fn a_panic_commits_no_change() {
-    let changes: [fn(&Session); 5] = [
+    let changes: [Change; 5] = [
         |session| session.set(NAME, "Eve").unwrap(),
         |session| _ = session.update(NAME, |_| "Eve".to_owned()).unwrap(),
         |session| _ = session.delete("name"),

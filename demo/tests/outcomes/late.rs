@@ -189,7 +189,7 @@ fn with_closure(store: &SpyStore, ending: Ending, reached: Arc<Notify>) -> (Rout
             Ending::Panics => panic!("with a closure"),
             Ending::DroppedInHandler => {
                 reached.notify_one();
-                pending().await
+                pending::<()>().await;
             }
         }
     });

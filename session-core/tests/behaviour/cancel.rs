@@ -251,7 +251,7 @@ async fn a_dropped_first_request_leaves_at_most_one_record() {
     }
 }
 
-/// A commit that was abandoned half-way has an unknown outcome: the request fails rather than write twice.
+/// CM-4: a commit that was abandoned half-way has an unknown outcome: the request fails rather than write twice.
 #[tokio::test]
 async fn an_abandoned_commit_is_not_repeated() {
     let server = Server::new();

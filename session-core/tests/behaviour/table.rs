@@ -177,7 +177,7 @@ fn store(session: &Session) {
     session.set("stored", true).unwrap();
 }
 
-/// ID-6, SG-4, CK-7, CM-6, CM-8, RQ-8: every row of the document is what happens, and every row is tried.
+/// ID-6, SG-4, SR-4, CK-7, CM-2, CM-6, CM-8, RQ-8: every row of the document is what happens, and every row is tried.
 #[tokio::test]
 async fn every_request_costs_and_says_what_the_document_says() {
     let hour = Duration::from_secs(3600);

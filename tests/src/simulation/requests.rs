@@ -19,11 +19,14 @@ pub enum Mix {
     Logout,
     /// Requests with long pauses and clock jumps between them.
     Time,
+    /// Rotations and logouts that are slower than the grace time.
+    SlowLogout,
 }
 
 impl Mix {
     /// Every mix.
-    pub const ALL: [Self; 5] = [Self::All, Self::Rotation, Self::Counter, Self::Logout, Self::Time];
+    pub const ALL: [Self; 6] =
+        [Self::All, Self::Rotation, Self::Counter, Self::Logout, Self::Time, Self::SlowLogout];
 
     pub(super) fn choose(self, rng: &mut fastrand::Rng) -> Kind {
         use Kind::*;
@@ -40,7 +43,8 @@ impl Mix {
             Self::Logout => {
                 &[(Set, 4), (Rotate, 4), (Destroy, 3), (DestroyAndSet, 1), (DestroyAndPanic, 1), (Read, 1)]
             }
-            Self::Time => &[(Set, 3), (Read, 6), (Rotate, 3), (Increment, 2), (Destroy, 1)],
+            Self::SlowLogout => &[(Set, 1), (Rotate, 5), (Destroy, 3), (DestroyAndSet, 1)],
+            Self::Time => &[(Set, 3), (Read, 6), (Rotate, 5), (Increment, 2), (Destroy, 4)],
         };
         let total: usize = weights.iter().map(|(_, weight)| weight).sum();
         let mut left = rng.usize(..total);

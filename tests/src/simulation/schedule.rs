@@ -198,12 +198,14 @@ impl Simulation {
     fn pass_time(&self, state: &mut State) {
         state.now += state.rng.u64(0..=15);
         let calm = !state.waiting.iter().any(|waiting| matches!(waiting.what, What::Store(_)));
-        if self.mix == Mix::Time && calm {
-            let jump = state.rng.choice([0, 0, 0, 300, 900, 700, 3_700, 4_000]).unwrap_or(0);
-            state.now += jump;
-            if state.rng.u8(..) < 8 {
-                state.now -= 150;
-            }
+        let jumps: &[u64] = match self.mix {
+            Mix::Time if calm => &[0, 0, 0, 300, 900, 700, 3_700, 4_000],
+            Mix::SlowLogout if calm => &[0, 0, 0, 650],
+            _ => &[0],
+        };
+        state.now += state.rng.choice(jumps).copied().unwrap_or(0);
+        if self.mix == Mix::Time && calm && state.rng.u8(..) < 8 {
+            state.now -= 150;
         }
     }
 
