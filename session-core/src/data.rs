@@ -303,7 +303,15 @@ mod tests {
         let three = data(&[("b", "[2]"), ("a", "1"), ("q\"\n", "\"x\"")]);
         assert_eq!(three.as_json(), br#"{"a":1,"b":[2],"q\"\n":"x"}"#);
         assert_eq!(three.json_len(), 27);
-        for key in ["nul\0", "line\n", "\u{1f}", "\u{7f}", "\u{10348}", "\"\\", ""] {
+        for key in [
+            "nul\0",
+            "line\n",
+            "\u{1f}",
+            "\u{7f}",
+            "\u{10348}",
+            "\"\\",
+            "",
+        ] {
             let text = data(&[(key, "1")]);
             let parsed: serde_json::Value = serde_json::from_slice(text.as_json()).unwrap();
             assert_eq!(parsed, serde_json::json!({ key: 1 }));

@@ -18,7 +18,10 @@ fn main() -> ExitCode {
         Some(Run::Replay(mix, seed)) => replay(mix, seed),
         Some(Run::Seeds { first, count }) => run(first, count),
         None => {
-            println!("usage: simulate [--seeds N] [--first SEED] | MIX SEED, where MIX is one of {:?}", Mix::ALL);
+            println!(
+                "usage: simulate [--seeds N] [--first SEED] | MIX SEED, where MIX is one of {:?}",
+                Mix::ALL
+            );
             ExitCode::from(2)
         }
     }
@@ -31,7 +34,9 @@ enum Run {
 
 fn parse(args: &[&str]) -> Option<Run> {
     if let [mix, seed] = args
-        && let Some(mix) = Mix::ALL.into_iter().find(|known| format!("{known:?}") == *mix)
+        && let Some(mix) = Mix::ALL
+            .into_iter()
+            .find(|known| format!("{known:?}") == *mix)
     {
         return Some(Run::Replay(mix, seed.parse().ok()?));
     }

@@ -14,7 +14,10 @@ fn run(mix: Mix) {
         }
     }
     println!("{mix:?}: {SEEDS} schedules, {steps} steps");
-    assert!(steps > 50_000, "{steps} steps: the schedules hardly did anything");
+    assert!(
+        steps > 50_000,
+        "{steps} steps: the schedules hardly did anything"
+    );
 }
 
 /// CM-5, CM-6, CM-7, CM-8, CM-9: the promises hold under every schedule.

@@ -3,7 +3,10 @@
 use session_conformance::store::StoreHarness;
 
 #[path = "../../session-core/docs/map_store.rs"]
-#[expect(unreachable_pub, reason = "the example is public where people copy it to")]
+#[expect(
+    unreachable_pub,
+    reason = "the example is public where people copy it to"
+)]
 mod map_store;
 
 struct Example;

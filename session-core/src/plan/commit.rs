@@ -100,7 +100,7 @@ impl Commit {
             }
             Found::Dead(dead) if end => {
                 let mut end = End::new(dead.key);
-                let step = end.start(dead.tombstone, cx);
+                let step = end.start(dead.record, cx);
                 self.end(end, step, create, can_send_cookie, cx)
             }
             Found::Live(_) if rotate && !can_send_cookie => Step::fail(response_sent()),

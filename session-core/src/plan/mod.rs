@@ -105,12 +105,12 @@ pub(crate) struct LiveSession {
     pub(crate) record: LiveRecord,
 }
 
-/// What is left of a session under an id that has been rotated away or ended.
+/// What is left of a session under an id that has been rotated away or ended, or that has just expired.
 #[derive(Clone, Debug)]
 pub(crate) struct DeadSession {
     pub(crate) key: StoreKey,
-    /// The tombstone, if it has been seen.
-    pub(crate) tombstone: Option<Record>,
+    /// What lies there, if it has been seen.
+    pub(crate) record: Option<Record>,
     /// Died so recently that the request may have been under way: it isn't a visitor without a session,
     /// and must not get a new one.
     pub(crate) in_grace: bool,
@@ -243,10 +243,10 @@ impl Outcome {
 
     /// The session died under this request. What the request wanted is dropped, and so is whatever it may
     /// still want: it must not start another session in place of the one that somebody ended or rotated.
-    fn lost(key: StoreKey, tombstone: Option<Record>) -> Self {
+    fn lost(key: StoreKey, record: Option<Record>) -> Self {
         let dead = DeadSession {
             key,
-            tombstone,
+            record,
             in_grace: true,
         };
         Self {

@@ -86,7 +86,11 @@ impl Open {
                 Found::Live(live)
             }
             (None, Some(dead)) => {
-                self.report.used_after_grace = !dead.in_grace;
+                let is_tombstone = dead
+                    .record
+                    .as_ref()
+                    .is_some_and(|record| record.live().is_none());
+                self.report.used_after_grace = is_tombstone && !dead.in_grace;
                 Found::Dead(dead)
             }
             (None, None) => Found::Nothing,
@@ -97,34 +101,36 @@ impl Open {
 
 /// What `record` says about the session under `id`.
 ///
-/// Both timeouts are computed anew, so that a shorter one in the configuration holds at once.
+/// Both timeouts are computed anew, so that a shorter one in the configuration holds at once. A session that
+/// has expired by this server's reckoning only is kept in mind: a logout still ends it for the others.
 fn examine(id: SessionId, record: Record, cx: &Context<'_>) -> Found {
     let key = id.store_key();
-    match record.state {
+    let in_grace = match &record.state {
         RecordState::Live(live) => {
             let Record {
                 version,
                 expires_at,
                 ..
             } = record;
-            if cx.now >= expires_at.min(cx.policy.lifetime.expires_at(&live)) {
-                return Found::Nothing;
+            if cx.now < expires_at.min(cx.policy.lifetime.expires_at(live)) {
+                let record = live.clone();
+                return Found::Live(LiveSession {
+                    id,
+                    key,
+                    version,
+                    expires_at,
+                    record,
+                });
             }
-            Found::Live(LiveSession {
-                id,
-                key,
-                version,
-                expires_at,
-                record: live,
-            })
+            false
         }
         RecordState::Superseded { at, .. } | RecordState::Ended { at } => {
-            let in_grace = cx.now < at.saturating_add(cx.policy.grace);
-            Found::Dead(DeadSession {
-                key,
-                tombstone: Some(record),
-                in_grace,
-            })
+            cx.now < at.saturating_add(cx.policy.grace)
         }
-    }
+    };
+    Found::Dead(DeadSession {
+        key,
+        record: Some(record),
+        in_grace,
+    })
 }

@@ -39,9 +39,17 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mix, seed, what, trace } = self;
+        let Self {
+            mix,
+            seed,
+            what,
+            trace,
+        } = self;
         writeln!(f, "{what}")?;
-        writeln!(f, "replay: cargo run --release -p session-conformance --example simulate -- {mix:?} {seed}")?;
+        writeln!(
+            f,
+            "replay: cargo run --release -p session-conformance --example simulate -- {mix:?} {seed}"
+        )?;
         trace.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Oracle {
     /// What the store must hold, expired records included.
     records: BTreeMap<StoreKey, Record>,
     sessions: HashMap<SessionRef, Lineage>,
+    /// Which key followed which, also where the store has forgotten it.
+    successors: HashMap<StoreKey, StoreKey>,
     /// Keys under which nothing may ever live again, and why.
     dead: HashMap<StoreKey, &'static str>,
     versions: HashSet<Version>,
@@ -65,6 +67,7 @@ pub(super) struct RequestLog {
     /// Its changes were reported as dropped.
     pub(super) dropped: bool,
     pub(super) answer: Option<Answer>,
+    answered_at: Timestamp,
 }
 
 impl RequestLog {
@@ -82,6 +85,7 @@ impl RequestLog {
             rotated: false,
             dropped: false,
             answer: None,
+            answered_at: Timestamp::default(),
         }
     }
 
@@ -94,12 +98,14 @@ impl RequestLog {
     }
 
     fn is_straggler(&self) -> bool {
-        self.loaded.as_ref().is_some_and(|record| match record.state {
-            RecordState::Live(_) => false,
-            RecordState::Superseded { at, .. } | RecordState::Ended { at } => {
-                self.loaded_at < at.saturating_add(GRACE)
-            }
-        })
+        self.loaded
+            .as_ref()
+            .is_some_and(|record| match record.state {
+                RecordState::Live(_) => false,
+                RecordState::Superseded { at, .. } | RecordState::Ended { at } => {
+                    self.loaded_at < at.saturating_add(GRACE)
+                }
+            })
     }
 }
 
@@ -114,12 +120,25 @@ impl Oracle {
 
     /// Sees a store call that took effect, and its answer.
     /// `at` is no earlier than the time by which the server judges the answer.
-    pub(super) fn observe(&mut self, request: usize, call: &StoreCall, reply: &Reply, at: Timestamp) {
-        self.log(format!("#{request} {} -> {}", show_call(call), show_reply(reply)));
+    pub(super) fn observe(
+        &mut self,
+        request: usize,
+        call: &StoreCall,
+        reply: &Reply,
+        at: Timestamp,
+    ) {
+        self.log(format!(
+            "#{request} {} -> {}",
+            show_call(call),
+            show_reply(reply)
+        ));
         self.latest = self.latest.max(at);
         match (call, reply) {
             (StoreCall::Load(key, now), Reply::Loaded(record)) => {
-                let expected = self.records.get(key).filter(|record| !record.is_expired(*now));
+                let expected = self
+                    .records
+                    .get(key)
+                    .filter(|record| !record.is_expired(*now));
                 if expected != record.as_ref() {
                     self.broken(format!("store: load of {key} isn't what was saved"));
                 }
@@ -136,9 +155,21 @@ impl Oracle {
                 }
             }
             (StoreCall::Touch(key, touch, now), Reply::Outcome(SaveOutcome::Saved)) => {
-                self.check_outcome(*key, Expect::Version(touch.expected), *now, &SaveOutcome::Saved);
-                let Some(Ok(touched)) = self.records.get(key).cloned().map(|record| touch.apply(record)) else {
-                    return self.broken(format!("(i) a touch landed on {key}, where no such record lives"));
+                self.check_outcome(
+                    *key,
+                    Expect::Version(touch.expected),
+                    *now,
+                    &SaveOutcome::Saved,
+                );
+                let Some(Ok(touched)) = self
+                    .records
+                    .get(key)
+                    .cloned()
+                    .map(|record| touch.apply(record))
+                else {
+                    return self.broken(format!(
+                        "(i) a touch landed on {key}, where no such record lives"
+                    ));
                 };
                 self.written(*key, touched);
                 self.requests[request].extended = true;
@@ -146,7 +177,11 @@ impl Oracle {
             (StoreCall::Delete(key), Reply::Done) => {
                 if self.records.remove(key).is_some() {
                     let by_logout = self.requests[request].kind.destroys();
-                    self.dead.entry(*key).or_insert(if by_logout { LOGGED_OUT } else { "taken back" });
+                    self.dead.entry(*key).or_insert(if by_logout {
+                        LOGGED_OUT
+                    } else {
+                        "taken back"
+                    });
                 }
             }
             _ => {}
@@ -154,8 +189,17 @@ impl Oracle {
     }
 
     /// The store's answer must follow from what it holds.
-    fn check_outcome(&mut self, key: StoreKey, expect: Expect, now: Timestamp, outcome: &SaveOutcome) {
-        let current = self.records.get(&key).filter(|record| !record.is_expired(now));
+    fn check_outcome(
+        &mut self,
+        key: StoreKey,
+        expect: Expect,
+        now: Timestamp,
+        outcome: &SaveOutcome,
+    ) {
+        let current = self
+            .records
+            .get(&key)
+            .filter(|record| !record.is_expired(now));
         let expected = expect.check(current);
         let alike = matches!(
             (&expected, outcome),
@@ -164,7 +208,9 @@ impl Oracle {
                 | (SaveOutcome::Conflict(_), SaveOutcome::Conflict(_))
         );
         if !alike {
-            self.broken(format!("store: a write of {key} was answered {outcome:?}, not {expected:?}"));
+            self.broken(format!(
+                "store: a write of {key} was answered {outcome:?}, not {expected:?}"
+            ));
         }
     }
 
@@ -172,7 +218,9 @@ impl Oracle {
         match (&record.state, expect) {
             (RecordState::Live(live), Expect::Absent) => self.created(request, key, live),
             (RecordState::Live(live), Expect::Version(_)) => self.updated(request, key, live),
-            (RecordState::Superseded { successor, .. }, _) => self.superseded(request, key, *successor),
+            (RecordState::Superseded { successor, .. }, _) => {
+                self.superseded(request, key, *successor)
+            }
             (RecordState::Ended { .. }, _) => {
                 self.dead.entry(key).or_insert("ended");
             }
@@ -185,7 +233,10 @@ impl Oracle {
         if !self.versions.insert(record.version) {
             self.broken(format!("(v) a version was used twice, now for {key}"));
         }
-        let before = self.records.get(&key).and_then(|record| Some((record.expires_at, record.live()?.handle)));
+        let before = self
+            .records
+            .get(&key)
+            .and_then(|record| Some((record.expires_at, record.live()?.handle)));
         if let Some(live) = record.live() {
             if let Some(why) = self.dead.get(&key) {
                 self.broken(format!("(a) {key} lives again; it was {why}"));
@@ -193,7 +244,9 @@ impl Oracle {
             if record.expires_at > live.created_at.saturating_add(ABSOLUTE) {
                 self.broken(format!("(g) {key} outlives the absolute timeout"));
             }
-            if before.is_some_and(|(expiry, handle)| handle == live.handle && record.expires_at < expiry) {
+            if before
+                .is_some_and(|(expiry, handle)| handle == live.handle && record.expires_at < expiry)
+            {
                 self.broken(format!("(i) a write shortened the life of {key}"));
             }
         }
@@ -203,24 +256,41 @@ impl Oracle {
     /// A record under a new id: a new session, or a rotation's new record, which doesn't count yet.
     fn created(&mut self, request: usize, key: StoreKey, live: &LiveRecord) {
         self.requests[request].created.push(key);
-        if let Some(Lineage { created_at, head, .. }) = self.sessions.get(&live.handle) {
+        if let Some(Lineage {
+            created_at, head, ..
+        }) = self.sessions.get(&live.handle)
+        {
             let old = self.records.get(head).map(|record| &record.state);
             let old_is_dead = matches!(old, Some(RecordState::Superseded { .. }));
             if *created_at != live.created_at {
-                self.broken(format!("(g) rotation to {key} moved the session's beginning"));
+                self.broken(format!(
+                    "(g) rotation to {key} moved the session's beginning"
+                ));
             } else if old_is_dead && !self.faults_happened {
-                self.broken(format!("(7) {key} was created when the old id was dead already"));
+                self.broken(format!(
+                    "(7) {key} was created when the old id was dead already"
+                ));
             }
             return;
         }
         if self.requests[request].is_straggler() && !self.requests[request].kind.destroys() {
-            self.broken(format!("(8) #{request} came with a dead id and stored a session"));
+            self.broken(format!(
+                "(8) #{request} came with a dead id and stored a session"
+            ));
         }
         self.requests[request].began_at = Some(live.created_at);
         let data = self.commit(request, Data::new());
         self.check_data(key, live, &data);
         let created_at = live.created_at;
-        self.sessions.insert(live.handle, Lineage { created_at, head: key, data, undelivered: false });
+        self.sessions.insert(
+            live.handle,
+            Lineage {
+                created_at,
+                head: key,
+                data,
+                undelivered: false,
+            },
+        );
     }
 
     fn updated(&mut self, request: usize, key: StoreKey, live: &LiveRecord) {
@@ -244,16 +314,23 @@ impl Oracle {
     /// The moment at which a rotation counts.
     fn superseded(&mut self, request: usize, key: StoreKey, successor: StoreKey) {
         self.dead.entry(key).or_insert("superseded");
-        let handle = self.records.get(&key).and_then(Record::live).map(|live| live.handle);
+        let handle = self
+            .records
+            .get(&key)
+            .and_then(Record::live)
+            .map(|live| live.handle);
         let Some(lineage) = handle.and_then(|handle| self.sessions.get(&handle)) else {
             return self.broken(format!("{key} was superseded, and no session lived there"));
         };
         let data = self.commit(request, lineage.data.clone());
         match self.records.get(&successor).and_then(Record::live).cloned() {
             Some(live) => self.check_data(successor, &live, &data),
-            None => self.broken(format!("(7) {key} was superseded by {successor}, where nothing lives")),
+            None => self.broken(format!(
+                "(7) {key} was superseded by {successor}, where nothing lives"
+            )),
         }
         self.requests[request].rotated = true;
+        self.successors.insert(key, successor);
         if let Some(lineage) = handle.and_then(|handle| self.sessions.get_mut(&handle)) {
             (lineage.head, lineage.data, lineage.undelivered) = (successor, data, true);
         }
@@ -265,7 +342,9 @@ impl Oracle {
         let groups = log.kind.groups(request);
         match groups.get(log.commits) {
             Some(group) => group.iter().for_each(|op| op.apply(&mut data)),
-            None => self.broken(format!("(d) #{request} was applied more often than it asked")),
+            None => self.broken(format!(
+                "(d) #{request} was applied more often than it asked"
+            )),
         }
         self.requests[request].commits += 1;
         data
@@ -274,7 +353,9 @@ impl Oracle {
     fn check_data(&mut self, key: StoreKey, live: &LiveRecord, expected: &Data) {
         let stored: Data = serde_json::from_slice(live.data.as_json()).unwrap_or_default();
         if stored != *expected {
-            self.broken(format!("(b) {key} holds {stored:?}, but a serial order gives {expected:?}"));
+            self.broken(format!(
+                "(b) {key} holds {stored:?}, but a serial order gives {expected:?}"
+            ));
         }
     }
 
@@ -282,7 +363,10 @@ impl Oracle {
     pub(super) fn answered(&mut self, request: usize, answer: Option<Answer>) {
         let log = &self.requests[request];
         let (kind, straggler, commits) = (log.kind, log.is_straggler(), log.commits);
-        self.trace.push(format!("#{request} {kind:?} ends: {}", show_answer(answer.as_ref(), log.dropped)));
+        self.trace.push(format!(
+            "#{request} {kind:?} ends: {}",
+            show_answer(answer.as_ref(), log.dropped)
+        ));
         let Some(answer) = answer else {
             return;
         };
@@ -290,11 +374,15 @@ impl Oracle {
             self.broken(format!("(10) #{request} failed and sent a cookie"));
         }
         if !answer.ok && !self.faults_happened {
-            self.broken(format!("(10) #{request} failed, though nothing had gone wrong"));
+            self.broken(format!(
+                "(10) #{request} failed, though nothing had gone wrong"
+            ));
         }
         match answer.set_cookie.as_deref() {
             Some("") if !kind.destroys() => {
-                self.broken(format!("(5) #{request} removed the cookie without having ended the session"));
+                self.broken(format!(
+                    "(5) #{request} removed the cookie without having ended the session"
+                ));
             }
             Some(value) if !value.is_empty() => self.sent(request, value.to_owned()),
             _ => {}
@@ -302,15 +390,24 @@ impl Oracle {
         if answer.ok && self.requests[request].rotated && answer.set_cookie.is_none() {
             self.broken(format!("(7) #{request} rotated and didn't send the new id"));
         }
-        let wanted = kind.groups(request).iter().filter(|group| !group.is_empty()).count();
+        let wanted = kind
+            .groups(request)
+            .iter()
+            .filter(|group| !group.is_empty())
+            .count();
         let dropped = self.requests[request].dropped;
         if answer.ok && !dropped && commits < wanted {
-            self.broken(format!("(b) #{request} was acknowledged, and {} commits are missing", wanted - commits));
+            self.broken(format!(
+                "(b) #{request} was acknowledged, and {} commits are missing",
+                wanted - commits
+            ));
         }
         if dropped && straggler && commits > 0 && !kind.destroys() {
             self.broken(format!("(8) #{request} came with a dead id and was stored"));
         }
         self.requests[request].answer = Some(answer);
+        self.requests[request].answered_at = self.latest;
+        self.check_logouts();
     }
 
     /// Sees a cookie leave in a response.
@@ -318,7 +415,9 @@ impl Oracle {
         let log = &self.requests[request];
         if log.cookie.as_ref() == Some(&value) {
             if !log.extended {
-                self.broken(format!("(9) #{request} sent its cookie again without having extended the session"));
+                self.broken(format!(
+                    "(9) #{request} sent its cookie again without having extended the session"
+                ));
             }
             return;
         }
@@ -326,27 +425,38 @@ impl Oracle {
             (Some(key), true) => {
                 self.produced.insert(value, *key);
             }
-            _ => self.broken(format!("(9) #{request} sent an id that isn't its session's")),
+            _ => self.broken(format!(
+                "(9) #{request} sent an id that isn't its session's"
+            )),
         }
     }
 
     /// Sees a response reach a visitor, whose cookie is `jar`. Returns the cookie that the visitor has then.
     pub(super) fn delivered(&mut self, request: usize, jar: Option<String>) -> Option<String> {
         let log = &self.requests[request];
-        let Some(value) = log.answer.as_ref().and_then(|answer| answer.set_cookie.clone()) else {
+        let Some(value) = log
+            .answer
+            .as_ref()
+            .and_then(|answer| answer.set_cookie.clone())
+        else {
             return jar;
         };
         self.trace.push(format!("#{request}'s response arrives"));
         let new = Some(value).filter(|value| !value.is_empty());
         let (kind, came_with, rotated) = (log.kind, log.cookie.clone(), log.rotated);
-        let excused = kind.destroys() || rotated || log.is_first_visit() || (new.is_some() && new == came_with);
-        let replaces_live = jar.as_ref().is_some_and(|jar| self.is_live(jar)) && jar != came_with && jar != new;
+        let excused = kind.destroys()
+            || rotated
+            || log.is_first_visit()
+            || (new.is_some() && new == came_with);
+        let replaces_live =
+            jar.as_ref().is_some_and(|jar| self.is_live(jar)) && jar != came_with && jar != new;
         if replaces_live && !excused {
             self.broken(format!("(5) #{request} took a live cookie away"));
         }
         let handle = new.as_ref().and_then(|value| self.session_of(value));
         if let Some(lineage) = handle.and_then(|handle| self.sessions.get_mut(&handle)) {
-            let is_newest = new.as_ref().and_then(|value| self.produced.get(value)) == Some(&lineage.head);
+            let is_newest =
+                new.as_ref().and_then(|value| self.produced.get(value)) == Some(&lineage.head);
             // A response that was overtaken by a rotation's brings the old id back to the browser.
             lineage.undelivered = !is_newest;
         }
@@ -372,12 +482,13 @@ impl Oracle {
 
     fn is_live(&self, cookie: &str) -> bool {
         let key = self.produced.get(cookie);
-        key.and_then(|key| self.records.get(key)).is_some_and(|record| record.live().is_some())
+        key.and_then(|key| self.records.get(key))
+            .is_some_and(|record| record.live().is_some())
     }
 
-    /// Where the session went that began under `key`.
+    /// Where the session went that began under `key`, and what is there.
     fn end_of_chain(&self, mut key: StoreKey) -> (StoreKey, Option<&Record>) {
-        while let Some(Record { state: RecordState::Superseded { successor, .. }, .. }) = self.records.get(&key) {
+        while let Some(successor) = self.successors.get(&key) {
             key = *successor;
         }
         (key, self.records.get(&key))
@@ -387,7 +498,7 @@ impl Oracle {
     pub(super) fn finish(&mut self, jars: &[Option<String>]) {
         let now = self.latest;
         self.check_single_ids(now);
-        self.check_logouts(now);
+        self.check_logouts();
         for jar in jars.iter().flatten() {
             self.check_jar(jar, now);
         }
@@ -404,27 +515,39 @@ impl Oracle {
                 *produced += usize::from(known.contains(key));
             }
         }
-        let split = |(all, produced): &(usize, usize)| *produced > 1 || (*all > 1 && !self.faults_happened);
+        let split =
+            |(all, produced): &(usize, usize)| *produced > 1 || (*all > 1 && !self.faults_happened);
         if let Some((handle, (all, produced))) = ids.iter().find(|(_, counts)| split(counts)) {
-            let what = format!("(c) session {handle} lives under {all} ids, {produced} of them known");
+            let what =
+                format!("(c) session {handle} lives under {all} ids, {produced} of them known");
             self.broken(what);
         }
     }
 
     /// (a): a logout that was acknowledged ended the session, wherever it had moved.
-    fn check_logouts(&mut self, now: Timestamp) {
+    fn check_logouts(&mut self) {
+        let now = self.latest;
         let survives = |log: &RequestLog| {
             let acknowledged = log.answer.as_ref().is_some_and(|answer| answer.ok);
-            if !log.kind.destroys() || !acknowledged || log.loaded.is_none() {
+            let loaded = log.loaded.as_ref().filter(|_| log.kind.destroys() && acknowledged)?;
+            // Slower than the session's own life: its tombstone may have gone when it would have.
+            if loaded.is_expired(log.answered_at) {
                 return None;
             }
             let (key, record) = self.end_of_chain(log.key?);
-            let alive = record.is_some_and(|record| record.live().is_some() && !record.is_expired(now));
+            let alive =
+                record.is_some_and(|record| record.live().is_some() && !record.is_expired(now));
             alive.then_some(key)
         };
-        let survivor = self.requests.iter().enumerate().find_map(|(id, log)| Some((id, survives(log)?)));
+        let survivor = self
+            .requests
+            .iter()
+            .enumerate()
+            .find_map(|(id, log)| Some((id, survives(log)?)));
         if let Some((request, key)) = survivor {
-            self.broken(format!("(a) logout #{request} was acknowledged, and the session lives under {key}"));
+            self.broken(format!(
+                "(a) logout #{request} was acknowledged, and the session lives under {key}"
+            ));
         }
     }
 
@@ -439,12 +562,16 @@ impl Oracle {
         }
         match record {
             None if self.dead.get(&end) == Some(&LOGGED_OUT) => {}
-            None => self.broken(format!("(f) {key} was superseded by {end}, where nothing is")),
+            None => self.broken(format!(
+                "(f) {key} was superseded by {end}, where nothing is"
+            )),
             Some(record) if !record.is_expired(now) => {
                 let handle = record.live().map(|live| live.handle);
                 let lineage = handle.and_then(|handle| self.sessions.get(&handle));
                 if lineage.is_some_and(|lineage| !lineage.undelivered) {
-                    self.broken(format!("(f) a visitor holds {key}, and the session lives under {end}"));
+                    self.broken(format!(
+                        "(f) a visitor holds {key}, and the session lives under {end}"
+                    ));
                 }
             }
             Some(_) => {}
@@ -457,13 +584,20 @@ fn show_call(call: &StoreCall) -> String {
         StoreCall::Load(key, now) => format!("load {key} at {}", now.as_unix_millis()),
         StoreCall::Save(key, record, expect, _) => {
             let state = match &record.state {
-                RecordState::Live(live) => format!("{:?}", String::from_utf8_lossy(live.data.as_json())),
+                RecordState::Live(live) => {
+                    format!("{:?}", String::from_utf8_lossy(live.data.as_json()))
+                }
                 RecordState::Superseded { successor, .. } => format!("superseded by {successor}"),
                 RecordState::Ended { .. } => "ended".to_owned(),
             };
-            format!("save {key} {state} until {} expecting {expect:?}", record.expires_at.as_unix_millis())
+            format!(
+                "save {key} {state} until {} expecting {expect:?}",
+                record.expires_at.as_unix_millis()
+            )
         }
-        StoreCall::Touch(key, touch, _) => format!("touch {key} until {}", touch.expires_at.as_unix_millis()),
+        StoreCall::Touch(key, touch, _) => {
+            format!("touch {key} until {}", touch.expires_at.as_unix_millis())
+        }
         StoreCall::Delete(key) => format!("delete {key}"),
     }
 }
@@ -489,7 +623,11 @@ fn show_answer(answer: Option<&Answer>, dropped: bool) -> String {
                 Some("") => "removal",
                 Some(_) => "cookie",
             };
-            format!("{} with {cookie}{}", if *ok { 200 } else { 503 }, if dropped { ", dropped" } else { "" })
+            format!(
+                "{} with {cookie}{}",
+                if *ok { 200 } else { 503 },
+                if dropped { ", dropped" } else { "" }
+            )
         }
     }
 }

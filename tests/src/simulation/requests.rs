@@ -25,26 +25,66 @@ pub enum Mix {
 
 impl Mix {
     /// Every mix.
-    pub const ALL: [Self; 6] =
-        [Self::All, Self::Rotation, Self::Counter, Self::Logout, Self::Time, Self::SlowLogout];
+    pub const ALL: [Self; 6] = [
+        Self::All,
+        Self::Rotation,
+        Self::Counter,
+        Self::Logout,
+        Self::Time,
+        Self::SlowLogout,
+    ];
 
     pub(super) fn choose(self, rng: &mut fastrand::Rng) -> Kind {
         use Kind::*;
         let weights: &[(Kind, usize)] = match self {
             Self::All => &[
-                (Set, 5), (Increment, 5), (SetAndIncrement, 3), (SetShared, 1), (SetSameAndIncrement, 2), (ClearAndSet, 1), (Rotate, 4),
-                (RotateAndSet, 2), (Destroy, 2), (DestroyAndSet, 1), (Read, 4), (CommitTwice, 2), (Panic, 1),
+                (Set, 5),
+                (Increment, 5),
+                (SetAndIncrement, 3),
+                (SetShared, 1),
+                (SetSameAndIncrement, 2),
+                (ClearAndSet, 1),
+                (Rotate, 4),
+                (RotateAndSet, 2),
+                (Destroy, 2),
+                (DestroyAndSet, 1),
+                (Read, 4),
+                (CommitTwice, 2),
+                (Panic, 1),
                 (DestroyAndPanic, 1),
             ],
-            Self::Rotation => {
-                &[(Set, 4), (Increment, 4), (Rotate, 5), (RotateAndSet, 3), (Read, 3), (CommitTwice, 1)]
-            }
-            Self::Counter => &[(Increment, 6), (SetAndIncrement, 2), (SetSameAndIncrement, 2), (ClearAndSet, 1), (Rotate, 1), (CommitTwice, 1)],
-            Self::Logout => {
-                &[(Set, 4), (Rotate, 4), (Destroy, 3), (DestroyAndSet, 1), (DestroyAndPanic, 1), (Read, 1)]
-            }
-            Self::SlowLogout => &[(Set, 1), (Rotate, 5), (Destroy, 3), (DestroyAndSet, 1)],
-            Self::Time => &[(Set, 3), (Read, 6), (Rotate, 5), (Increment, 2), (Destroy, 4)],
+            Self::Rotation => &[
+                (Set, 4),
+                (Increment, 4),
+                (Rotate, 5),
+                (RotateAndSet, 3),
+                (Read, 3),
+                (CommitTwice, 1),
+            ],
+            Self::Counter => &[
+                (Increment, 6),
+                (SetAndIncrement, 2),
+                (SetSameAndIncrement, 2),
+                (ClearAndSet, 1),
+                (Rotate, 1),
+                (CommitTwice, 1),
+            ],
+            Self::Logout => &[
+                (Set, 4),
+                (Rotate, 4),
+                (Destroy, 3),
+                (DestroyAndSet, 1),
+                (DestroyAndPanic, 1),
+                (Read, 1),
+            ],
+            Self::SlowLogout => &[(Set, 2), (Rotate, 3), (Destroy, 2)],
+            Self::Time => &[
+                (Set, 3),
+                (Read, 6),
+                (Rotate, 5),
+                (Increment, 2),
+                (Destroy, 4),
+            ],
         };
         let total: usize = weights.iter().map(|(_, weight)| weight).sum();
         let mut left = rng.usize(..total);
@@ -105,7 +145,9 @@ impl DataOp {
         match self {
             Self::Set(key, value) => session.set(key, value).expect("a small value fits"),
             Self::Increment => {
-                session.update("n", |n: Option<i64>| n.unwrap_or(0) + 1).expect("n is a number");
+                session
+                    .update("n", |n: Option<i64>| n.unwrap_or(0) + 1)
+                    .expect("n is a number");
             }
             Self::Clear => session.clear(),
         }
@@ -133,7 +175,10 @@ impl Kind {
     }
 
     pub(super) fn destroys(self) -> bool {
-        matches!(self, Self::Destroy | Self::DestroyAndSet | Self::DestroyAndPanic)
+        matches!(
+            self,
+            Self::Destroy | Self::DestroyAndSet | Self::DestroyAndPanic
+        )
     }
 
     pub(super) fn rotates(self) -> bool {
@@ -160,7 +205,8 @@ pub(super) async fn serve(
     kind: Kind,
     cookie: Option<String>,
 ) -> Answer {
-    let header = cookie.map(|value| format!("theme=dark; {}={value}", server.config().cookie_name()));
+    let header =
+        cookie.map(|value| format!("theme=dark; {}={value}", server.config().cookie_name()));
     let headers = header.iter().map(String::as_bytes);
     let handle = server.handle();
     let handler = async {
@@ -170,10 +216,18 @@ pub(super) async fn serve(
     };
     let (result, finished) = handle.run(handler).await;
     let set_cookie = set_cookie_of(&finished);
-    Answer { ok: result.is_ok() && finished.error().is_none(), set_cookie }
+    Answer {
+        ok: result.is_ok() && finished.error().is_none(),
+        set_cookie,
+    }
 }
 
-async fn act(session: &Session, kind: Kind, id: usize, world: &World) -> Result<(), session_core::Error> {
+async fn act(
+    session: &Session,
+    kind: Kind,
+    id: usize,
+    world: &World,
+) -> Result<(), session_core::Error> {
     if kind.rotates() {
         session.regenerate();
     }

@@ -12,7 +12,8 @@ use session_core::{SessionConfig, SessionManager};
 use super::oracle::RequestLog;
 use super::requests::{Answer, serve};
 use super::world::{
-    MAX_SKEW_MILLIS, STORE_TIMEOUT, ScheduledStore, SeededRandom, ServerClock, State, StoreCall, Waiting, What, World,
+    MAX_SKEW_MILLIS, STORE_TIMEOUT, ScheduledStore, SeededRandom, ServerClock, State, StoreCall,
+    Waiting, What, World,
 };
 use super::{Mix, Violation};
 
@@ -32,7 +33,10 @@ pub fn simulate(mix: Mix, seed: u64) -> Result<usize, Box<Violation>> {
         steps += 1;
         let mut state = simulation.world.state();
         if steps == MAX_STEPS {
-            state.oracle.broken.get_or_insert("the requests never come to rest".to_owned());
+            state
+                .oracle
+                .broken
+                .get_or_insert("the requests never come to rest".to_owned());
         }
         if state.oracle.broken.is_some() {
             break;
@@ -43,7 +47,12 @@ pub fn simulate(mix: Mix, seed: u64) -> Result<usize, Box<Violation>> {
     oracle.finish(&simulation.jars);
     match oracle.broken.take() {
         None => Ok(steps),
-        Some(what) => Err(Box::new(Violation { mix, seed, what, trace: std::mem::take(&mut oracle.trace) })),
+        Some(what) => Err(Box::new(Violation {
+            mix,
+            seed,
+            what,
+            trace: std::mem::take(&mut oracle.trace),
+        })),
     }
 }
 
@@ -106,7 +115,17 @@ impl Simulation {
         drop(state);
         let jars = vec![None; visitors];
         let (running, responses, late_writes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { mix, world, servers, jars, running, responses, late_writes, to_start, fault_rate }
+        Self {
+            mix,
+            world,
+            servers,
+            jars,
+            running,
+            responses,
+            late_writes,
+            to_start,
+            fault_rate,
+        }
     }
 
     /// Does one thing; `false` when there is nothing left to do.
@@ -141,21 +160,37 @@ impl Simulation {
         let server = self.servers[state.rng.usize(..self.servers.len())].clone();
         let is_first_visit = self.jars[visitor].is_none();
         // Parallel first visits get a session each, as the documentation says. Not simulated.
-        let busy = self.running.iter().any(|running| running.visitor == visitor)
+        let busy = self
+            .running
+            .iter()
+            .any(|running| running.visitor == visitor)
             || self.responses.iter().any(|(other, _)| *other == visitor);
         if is_first_visit && busy {
             drop(state);
-            return if self.responses.is_empty() { self.resume() } else { self.deliver() };
+            return if self.responses.is_empty() {
+                self.resume()
+            } else {
+                self.deliver()
+            };
         }
         self.to_start -= 1;
         let kind = self.mix.choose(&mut state.rng);
         let request = state.oracle.requests.len();
         let cookie = self.jars[visitor].clone();
-        state.oracle.log(format!("#{request} {kind:?} starts for visitor {visitor}, cookie {cookie:.12?}"));
-        state.oracle.requests.push(RequestLog::new(kind, cookie.clone()));
+        state.oracle.log(format!(
+            "#{request} {kind:?} starts for visitor {visitor}, cookie {cookie:.12?}"
+        ));
+        state
+            .oracle
+            .requests
+            .push(RequestLog::new(kind, cookie.clone()));
         drop(state);
         let future = Box::pin(serve(server, self.world.clone(), request, kind, cookie));
-        self.running.push(Running { request, visitor, future });
+        self.running.push(Running {
+            request,
+            visitor,
+            future,
+        });
         self.poll(self.running.len() - 1);
     }
 
@@ -168,7 +203,10 @@ impl Simulation {
             waiting.request == request && !matches!(waiting.what, What::Deadline)
         };
         let Some(waiting) = state.waiting.iter().find(waits).cloned() else {
-            state.oracle.broken.get_or_insert(format!("#{request} waits for nothing"));
+            state
+                .oracle
+                .broken
+                .get_or_insert(format!("#{request} waits for nothing"));
             return;
         };
         let faulty = state.rng.f64() < self.fault_rate;
@@ -197,7 +235,10 @@ impl Simulation {
     /// while a store call is under way: its deadline would have cut it off.
     fn pass_time(&self, state: &mut State) {
         state.now += state.rng.u64(0..=15);
-        let calm = !state.waiting.iter().any(|waiting| matches!(waiting.what, What::Store(_)));
+        let calm = !state
+            .waiting
+            .iter()
+            .any(|waiting| matches!(waiting.what, What::Store(_)));
         let jumps: &[u64] = match self.mix {
             Mix::Time if calm => &[0, 0, 0, 300, 900, 700, 3_700, 4_000],
             Mix::SlowLogout if calm => &[0, 0, 0, 650],
@@ -231,21 +272,28 @@ impl Simulation {
         }
         match fault {
             Fault::NotApplied => {
-                self.world.state().answer(waiting, Err(StoreError::not_applied("injected")));
+                self.world
+                    .state()
+                    .answer(waiting, Err(StoreError::not_applied("injected")));
             }
             Fault::ErrorBefore | Fault::ErrorAfter => {
-                self.world.state().answer(waiting, Err(StoreError::unknown("injected")));
+                self.world
+                    .state()
+                    .answer(waiting, Err(StoreError::unknown("injected")));
             }
             Fault::ErrorThenEffect => {
                 if matches!(call, StoreCall::Save(..)) {
                     self.late_writes.push((request, call.clone()));
                 }
-                self.world.state().answer(waiting, Err(StoreError::unknown("injected")));
+                self.world
+                    .state()
+                    .answer(waiting, Err(StoreError::unknown("injected")));
             }
             Fault::Timeout => {
                 let mut state = self.world.state();
-                let is_deadline =
-                    |other: &&Waiting| other.request == request && matches!(other.what, What::Deadline);
+                let is_deadline = |other: &&Waiting| {
+                    other.request == request && matches!(other.what, What::Deadline)
+                };
                 match state.waiting.iter().find(is_deadline).cloned() {
                     Some(deadline) => state.answer(&deadline, Ok(super::world::Reply::Done)),
                     None => state.answer(waiting, Err(StoreError::unknown("injected"))),
@@ -262,7 +310,9 @@ impl Simulation {
 
     /// Runs a request until it waits again or ends.
     fn poll(&mut self, at: usize) {
-        let Running { request, visitor, .. } = self.running[at];
+        let Running {
+            request, visitor, ..
+        } = self.running[at];
         self.world.state().current = request;
         let future = &mut self.running[at].future;
         let mut cx = Context::from_waker(Waker::noop());
@@ -312,7 +362,15 @@ fn server(world: &World, ahead_millis: u64) -> SessionManager {
         })
         .build()
         .expect("the simulation's configuration is valid");
-    let clock = ServerClock { world: world.clone(), ahead_millis };
+    let clock = ServerClock {
+        world: world.clone(),
+        ahead_millis,
+    };
     let random = SeededRandom(world.clone());
-    SessionManager::with_clock_and_insecure_random(config, ScheduledStore(world.clone()), clock, random)
+    SessionManager::with_clock_and_insecure_random(
+        config,
+        ScheduledStore(world.clone()),
+        clock,
+        random,
+    )
 }

@@ -108,7 +108,9 @@ impl World {
             StoreCall::Save(key, record, expect, now) => {
                 Reply::Outcome(ready(store.save(key, record.clone(), *expect, *now)))
             }
-            StoreCall::Touch(key, touch, now) => Reply::Outcome(ready(store.touch(key, *touch, *now))),
+            StoreCall::Touch(key, touch, now) => {
+                Reply::Outcome(ready(store.touch(key, *touch, *now)))
+            }
             StoreCall::Delete(key) => {
                 ready(store.delete(key));
                 Reply::Done
@@ -124,7 +126,11 @@ impl World {
 impl State {
     fn submit(&mut self, what: What) -> u64 {
         self.next_call += 1;
-        self.waiting.push(Waiting { request: self.current, call: self.next_call, what });
+        self.waiting.push(Waiting {
+            request: self.current,
+            call: self.next_call,
+            what,
+        });
         self.next_call
     }
 
@@ -143,7 +149,10 @@ struct Withdraw<'w> {
 
 impl Drop for Withdraw<'_> {
     fn drop(&mut self) {
-        self.world.state().waiting.retain(|waiting| waiting.call != self.call);
+        self.world
+            .state()
+            .waiting
+            .retain(|waiting| waiting.call != self.call);
     }
 }
 
@@ -163,7 +172,11 @@ pub(super) struct ScheduledStore(pub(super) World);
 #[async_trait]
 impl SessionStore for ScheduledStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        match self.0.wait_for(What::Store(StoreCall::Load(*key, now))).await? {
+        match self
+            .0
+            .wait_for(What::Store(StoreCall::Load(*key, now)))
+            .await?
+        {
             Reply::Loaded(record) => Ok(record),
             other => panic!("a load was answered with {other:?}"),
         }
@@ -176,15 +189,31 @@ impl SessionStore for ScheduledStore {
         expect: Expect,
         now: Timestamp,
     ) -> Result<SaveOutcome, StoreError> {
-        outcome(self.0.wait_for(What::Store(StoreCall::Save(*key, record, expect, now))).await)
+        outcome(
+            self.0
+                .wait_for(What::Store(StoreCall::Save(*key, record, expect, now)))
+                .await,
+        )
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.0.wait_for(What::Store(StoreCall::Delete(*key))).await.map(|_| ())
+        self.0
+            .wait_for(What::Store(StoreCall::Delete(*key)))
+            .await
+            .map(|_| ())
     }
 
-    async fn touch(&self, key: &StoreKey, touch: Touch, now: Timestamp) -> Result<SaveOutcome, StoreError> {
-        outcome(self.0.wait_for(What::Store(StoreCall::Touch(*key, touch, now))).await)
+    async fn touch(
+        &self,
+        key: &StoreKey,
+        touch: Touch,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        outcome(
+            self.0
+                .wait_for(What::Store(StoreCall::Touch(*key, touch, now)))
+                .await,
+        )
     }
 }
 
@@ -208,7 +237,11 @@ impl Clock for ServerClock {
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let world = self.world.clone();
-        let what = if duration == STORE_TIMEOUT { What::Deadline } else { What::Pause };
+        let what = if duration == STORE_TIMEOUT {
+            What::Deadline
+        } else {
+            What::Pause
+        };
         Box::pin(async move {
             let _ = world.wait_for(what).await;
         })

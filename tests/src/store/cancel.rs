@@ -32,7 +32,9 @@ pub async fn a_dropped_create_happened_or_did_not(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     for_every_cut(async |cut| {
         let (key, new) = (fresh_key(), bench.live());
-        let call = bench.store.save(&key, new.clone(), Expect::Absent, bench.now);
+        let call = bench
+            .store
+            .save(&key, new.clone(), Expect::Absent, bench.now);
         let answer = cut.after(call).await;
         assert_settles(&bench, key, None, &new).await;
         answer.is_some()
@@ -77,9 +79,15 @@ pub async fn a_dropped_delete_happened_or_did_not(harness: &impl StoreHarness) {
         let key = bench.stored(&old).await;
         let answer = cut.after(bench.store.delete(&key)).await;
         let found = bench.load(key).await;
-        assert_one_of(found.as_ref(), &[Some(&old), None], "after a dropped delete");
+        assert_one_of(
+            found.as_ref(),
+            &[Some(&old), None],
+            "after a dropped delete",
+        );
         bench.delete(key).await;
-        bench.assert_empty(key, "after a dropped delete and a whole one").await;
+        bench
+            .assert_empty(key, "after a dropped delete and a whole one")
+            .await;
         answer.is_some()
     })
     .await;
@@ -106,10 +114,19 @@ pub async fn a_dropped_sweep_takes_nothing_alive(harness: &impl StoreHarness) {
         }
         let answer = cut.after(bench.store.delete_expired(now, 10)).await;
         let found = bench.load_at(kept_key, now).await;
-        assert_same(found.as_ref(), Some(&kept), "after a dropped sweep before its expiry");
+        assert_same(
+            found.as_ref(),
+            Some(&kept),
+            "after a dropped sweep before its expiry",
+        );
         bench.sweep(now, 10).await;
         for key in keys {
-            bench.assert_empty(key, "at an earlier time, after a dropped sweep and a whole one").await;
+            bench
+                .assert_empty(
+                    key,
+                    "at an earlier time, after a dropped sweep and a whole one",
+                )
+                .await;
         }
         answer.is_some()
     })
@@ -163,13 +180,17 @@ async fn assert_settles<S: SessionStore>(
     assert_one_of(found.as_ref(), &[old, Some(new)], "after a dropped call");
     let outcome = save_over(bench, key, found.as_ref(), &next).await;
     if found.as_ref() == old && outcome != SaveOutcome::Saved {
-        bench.assert_holds(key, new, "after a dropped call that came late").await;
+        bench
+            .assert_holds(key, new, "after a dropped call that came late")
+            .await;
         let outcome = save_over(bench, key, Some(new), &next).await;
         assert_saved(&outcome, "a save over what a dropped call had saved");
     } else {
         assert_saved(&outcome, "a save over what a dropped call had left");
     }
-    bench.assert_holds(key, &next, "after a dropped call and a save").await;
+    bench
+        .assert_holds(key, &next, "after a dropped call and a save")
+        .await;
 }
 
 async fn save_over<S: SessionStore>(
@@ -179,6 +200,9 @@ async fn save_over<S: SessionStore>(
     next: &Record,
 ) -> SaveOutcome {
     let expect = current.map_or(Expect::Absent, |record| Expect::Version(record.version));
-    let answer = bench.store.save(&key, next.clone(), expect, bench.now).await;
+    let answer = bench
+        .store
+        .save(&key, next.clone(), expect, bench.now)
+        .await;
     works("save", answer)
 }

@@ -28,7 +28,10 @@ pub async fn a_corrupt_record_is_an_error_and_stays(harness: &impl StoreHarness)
 pub async fn a_newer_record_is_told_from_a_corrupt_one(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     let key = fresh_key();
-    if !harness.plant(&bench.store, &key, &newer(&bench.live())).await {
+    if !harness
+        .plant(&bench.store, &key, &newer(&bench.live()))
+        .await
+    {
         return skipped("a_newer_record_is_told_from_a_corrupt_one", "`plant`");
     }
     for _ in 0..2 {
@@ -48,11 +51,17 @@ pub async fn an_unreadable_record_is_not_overwritten(harness: &impl StoreHarness
             return skipped("an_unreadable_record_is_not_overwritten", "`plant`");
         }
         for expect in [Expect::Absent, Expect::Version(fresh_version())] {
-            let answer = bench.store.save(&key, next.clone(), expect, bench.now).await;
+            let answer = bench
+                .store
+                .save(&key, next.clone(), expect, bench.now)
+                .await;
             assert_refused(answer, kind, "a save");
             assert_unreadable(&bench, key, kind).await;
         }
-        let answer = bench.store.touch(&key, bench.touch_of(&next), bench.now).await;
+        let answer = bench
+            .store
+            .touch(&key, bench.touch_of(&next), bench.now)
+            .await;
         assert_refused(answer, kind, "a touch");
         assert_unreadable(&bench, key, kind).await;
     }
@@ -69,7 +78,9 @@ pub async fn delete_removes_an_unreadable_record(harness: &impl StoreHarness) {
             return skipped("delete_removes_an_unreadable_record", "`plant`");
         }
         bench.delete(key).await;
-        bench.assert_empty(key, "after a delete of an unreadable record").await;
+        bench
+            .assert_empty(key, "after a delete of an unreadable record")
+            .await;
         let outcome = bench.create(key, &bench.live()).await;
         assert_saved(&outcome, "a create after a delete of an unreadable record");
     }
@@ -100,7 +111,10 @@ fn newer(record: &Record) -> Vec<u8> {
 
 async fn assert_unreadable<S: SessionStore>(bench: &Bench<S>, key: StoreKey, kind: StoreErrorKind) {
     let answer = bench.store.load(&key, bench.now).await;
-    let error = assert_error(answer, "a load of bytes that can't be read and have to stay");
+    let error = assert_error(
+        answer,
+        "a load of bytes that can't be read and have to stay",
+    );
     assert!(
         error.kind() == kind,
         "bytes that can't be read were reported as {:?}; make the error from the `DecodeError`, which \

@@ -33,14 +33,21 @@ pub async fn delete_leaves_nothing_behind(harness: &impl StoreHarness) {
         let key = bench.stored(&record).await;
         bench.delete(key).await;
         let outcome = bench.save(key, &bench.live(), record.version).await;
-        assert_missing(&outcome, "a save that expects the version of a deleted record");
+        assert_missing(
+            &outcome,
+            "a save that expects the version of a deleted record",
+        );
         let outcome = bench.touch(key, bench.touch_of(&record)).await;
         assert_missing(&outcome, "a touch of a deleted record");
-        bench.assert_empty(key, "after a delete, a save and a touch").await;
+        bench
+            .assert_empty(key, "after a delete, a save and a touch")
+            .await;
 
         let next = bench.live();
         assert_saved(&bench.create(key, &next).await, "a create after a delete");
-        bench.assert_holds(key, &next, "after a delete and a create").await;
+        bench
+            .assert_holds(key, &next, "after a delete and a create")
+            .await;
     }
 }
 
@@ -55,6 +62,8 @@ pub async fn delete_leaves_other_keys_alone(harness: &impl StoreHarness) {
     bench.delete(bench.stored(&bench.live()).await).await;
     bench.delete(fresh_key()).await;
     for (key, record) in keys.into_iter().zip(&records) {
-        bench.assert_holds(key, record, "after deletes of other keys").await;
+        bench
+            .assert_holds(key, record, "after deletes of other keys")
+            .await;
     }
 }

@@ -21,10 +21,18 @@ pub async fn a_record_is_missing_from_its_expiry_on(harness: &impl StoreHarness)
         };
         let key = bench.stored(&record).await;
         let found = bench.load_at(key, just_before(record.expires_at)).await;
-        assert_same(found.as_ref(), Some(&record), "one millisecond before the expiry");
+        assert_same(
+            found.as_ref(),
+            Some(&record),
+            "one millisecond before the expiry",
+        );
         for late in [0, 1, 1_000, 86_400_000] {
             let found = bench.load_at(key, after(record.expires_at, late)).await;
-            assert_same(found.as_ref(), None, &format!("{late} milliseconds after the expiry"));
+            assert_same(
+                found.as_ref(),
+                None,
+                &format!("{late} milliseconds after the expiry"),
+            );
         }
     }
 }
@@ -43,7 +51,11 @@ pub async fn create_replaces_an_expired_record(harness: &impl StoreHarness) {
             .await;
         assert_saved(&outcome, "a create over an expired record");
         let found = bench.load_at(key, expired.expires_at).await;
-        assert_same(found.as_ref(), Some(&next), "after a create over an expired record");
+        assert_same(
+            found.as_ref(),
+            Some(&next),
+            "after a create over an expired record",
+        );
     }
 }
 

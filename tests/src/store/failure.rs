@@ -35,13 +35,19 @@ pub async fn a_failed_save_is_an_error(harness: &impl StoreHarness) {
             return skipped("a_failed_save_is_an_error", "`fail_next`");
         }
         let expect = Expect::Version(record.version);
-        let answer = bench.store.save(&key, next.clone(), expect, bench.now).await;
+        let answer = bench
+            .store
+            .save(&key, next.clone(), expect, bench.now)
+            .await;
         let error = assert_error(answer, "a save whose engine failed");
         assert_truthful(&bench, key, &error, Some(&record), Some(&next)).await;
 
         let key = fresh_key();
         harness.fail_next(&bench.store).await;
-        let answer = bench.store.save(&key, next.clone(), Expect::Absent, bench.now).await;
+        let answer = bench
+            .store
+            .save(&key, next.clone(), Expect::Absent, bench.now)
+            .await;
         let error = assert_error(answer, "a create whose engine failed");
         assert_truthful(&bench, key, &error, None, Some(&next)).await;
     }
@@ -86,10 +92,15 @@ async fn assert_truthful<S: SessionStore>(
     assert_outage(error);
     let found = bench.load(key).await;
     if error.kind() == StoreErrorKind::NotApplied {
-        let when = "after an error that says that nothing was written (when in doubt, answer Unknown)";
+        let when =
+            "after an error that says that nothing was written (when in doubt, answer Unknown)";
         assert_one_of(found.as_ref(), &[old], when);
     } else {
-        assert_one_of(found.as_ref(), &[old, new], "after an error with an unknown outcome");
+        assert_one_of(
+            found.as_ref(),
+            &[old, new],
+            "after an error with an unknown outcome",
+        );
     }
 }
 

@@ -16,7 +16,9 @@ pub async fn an_unknown_key_is_missing(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     let key = fresh_key();
     bench.assert_empty(key, "under a key never used").await;
-    bench.assert_empty(key, "after a first load of an unused key").await;
+    bench
+        .assert_empty(key, "after a first load of an unused key")
+        .await;
     let outcome = bench.save(key, &bench.live(), fresh_version()).await;
     assert_missing(&outcome, "a save under a key that was only ever loaded");
     let outcome = bench.create(key, &bench.live()).await;
@@ -103,7 +105,11 @@ pub async fn load_changes_nothing(harness: &impl StoreHarness) {
             assert_same(found.as_ref(), Some(&record), "before its expiry");
         }
         let found = bench.load_at(key, after(record.expires_at, 1)).await;
-        assert_same(found.as_ref(), None, "after its expiry, loaded before or not");
+        assert_same(
+            found.as_ref(),
+            None,
+            "after its expiry, loaded before or not",
+        );
         let when = "at an earlier time, after a load that found it expired";
         bench.assert_holds(key, &record, when).await;
     }
@@ -155,7 +161,11 @@ pub async fn all_clients_see_every_write(harness: &impl StoreHarness) {
     };
     let seen = async |key| works("load", other.load(&key, bench.now).await);
     let key = fresh_key();
-    assert_same(seen(key).await.as_ref(), None, "at a client before the create");
+    assert_same(
+        seen(key).await.as_ref(),
+        None,
+        "at a client before the create",
+    );
 
     let created = bench.live();
     assert_saved(&bench.create(key, &created).await, "a create");
@@ -164,9 +174,14 @@ pub async fn all_clients_see_every_write(harness: &impl StoreHarness) {
 
     let saved = bench.live();
     let expect = Expect::Version(created.version);
-    let outcome = works("save", other.save(&key, saved.clone(), expect, bench.now).await);
+    let outcome = works(
+        "save",
+        other.save(&key, saved.clone(), expect, bench.now).await,
+    );
     assert_saved(&outcome, "a save of what another client created");
-    bench.assert_holds(key, &saved, "at one client after a save at another").await;
+    bench
+        .assert_holds(key, &saved, "at one client after a save at another")
+        .await;
 
     let touch = bench.touch_of(&saved);
     let outcome = works("touch", other.touch(&key, touch, bench.now).await);

@@ -68,7 +68,10 @@ pub(super) struct Race<S> {
 impl<S: SessionStore> Race<S> {
     pub(super) async fn new(bench: &Bench<S>, between: [Call; 2]) -> Self {
         let workers = Handle::current().metrics().num_workers();
-        assert!(workers > 1, "{TOO_FEW_WORKERS}; this runtime has one worker");
+        assert!(
+            workers > 1,
+            "{TOO_FEW_WORKERS}; this runtime has one worker"
+        );
         let spans = Arc::new(Spans::default());
         let watched = |store: &Arc<S>| {
             Arc::new(Watched {
@@ -95,7 +98,7 @@ impl<S: SessionStore> Race<S> {
 
     /// Whether there has to be another round.
     pub(super) fn goes_on(&self) -> bool {
-        if self.rounds >= FEWEST_ROUNDS && self.overlapping_rounds >= OVERLAPPING_ROUNDS {eprintln!("ROUNDS {:?} {}", self.between, self.rounds);
+        if self.rounds >= FEWEST_ROUNDS && self.overlapping_rounds >= OVERLAPPING_ROUNDS {
             return false;
         }
         assert!(

@@ -21,7 +21,13 @@ pub async fn one_of_many_creators_wins(harness: &impl StoreHarness) {
         let key = fresh_key();
         let records: Vec<_> = (0..CONTENDERS).map(|_| bench.live()).collect();
         let creates = records.iter().enumerate().map(|(at, record)| {
-            saving(race.client(at), key, record.clone(), Expect::Absent, bench.now)
+            saving(
+                race.client(at),
+                key,
+                record.clone(),
+                Expect::Absent,
+                bench.now,
+            )
         });
         let outcomes = race.round(creates.collect()).await;
         assert_one_winner(&bench, key, &outcomes, &records, "creates of one key").await;
@@ -85,9 +91,8 @@ pub async fn no_increment_is_lost(harness: &impl StoreHarness) {
         let mut first = bench.live();
         set_count(&mut first, 0);
         let key = bench.stored(&first).await;
-        let increments = (0..CONTENDERS).map(|at| -> Contender<()> {
-            Box::pin(increment(race.client(at), key, bench.now))
-        });
+        let increments = (0..CONTENDERS)
+            .map(|at| -> Contender<()> { Box::pin(increment(race.client(at), key, bench.now)) });
         race.round(increments.collect()).await;
         let count = bench.load(key).await.as_ref().map(count);
         assert!(
@@ -180,7 +185,10 @@ impl History {
         for (at, pair) in (1..).zip(self.records.windows(2)) {
             self.begun.store(at, Ordering::SeqCst);
             let expect = Expect::Version(pair[0].version);
-            let outcome = works("save", client.save(&key, pair[1].clone(), expect, now).await);
+            let outcome = works(
+                "save",
+                client.save(&key, pair[1].clone(), expect, now).await,
+            );
             assert_saved(&outcome, "a save by the only writer");
             self.seen.fetch_max(at, Ordering::SeqCst);
         }
@@ -198,7 +206,8 @@ impl History {
                 .expect("`load` lost a record while it was saved");
             let newest = self.begun.load(Ordering::SeqCst);
             let at = self.records.iter().position(|record| *record == found);
-            let at = at.expect("`load` returned a record that was never saved: a part of it is older");
+            let at =
+                at.expect("`load` returned a record that was never saved: a part of it is older");
             assert!(
                 (oldest..=newest).contains(&at),
                 "`load` returned record number {at} of those saved, where number {oldest} was stored before \
@@ -230,7 +239,14 @@ async fn assert_one_winner<S: SessionStore>(
     let winner = &records[winners[0]];
     let when = format!("after simultaneous {what}, of which one was answered Saved");
     bench.assert_holds(key, winner, &when).await;
-    for outcome in outcomes.iter().filter(|outcome| **outcome != SaveOutcome::Saved) {
-        assert_conflict(outcome, winner, &format!("one of several simultaneous {what}"));
+    for outcome in outcomes
+        .iter()
+        .filter(|outcome| **outcome != SaveOutcome::Saved)
+    {
+        assert_conflict(
+            outcome,
+            winner,
+            &format!("one of several simultaneous {what}"),
+        );
     }
 }

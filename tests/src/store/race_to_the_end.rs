@@ -47,7 +47,10 @@ async fn end<S: SessionStore>(
         let current = works("load", client.load(&key, now).await)
             .expect("`load` lost a record while others saved it");
         let expect = Expect::Version(current.version);
-        let outcome = works("save", client.save(&key, tombstone.clone(), expect, now).await);
+        let outcome = works(
+            "save",
+            client.save(&key, tombstone.clone(), expect, now).await,
+        );
         if outcome == SaveOutcome::Saved {
             return;
         }
@@ -112,7 +115,9 @@ pub async fn nothing_is_written_after_a_delete(harness: &impl StoreHarness) {
             stored <= 1,
             "{stored} saves and touches over one version were all answered Saved"
         );
-        bench.assert_empty(key, "after deletes that raced saves and touches").await;
+        bench
+            .assert_empty(key, "after deletes that raced saves and touches")
+            .await;
     }
 }
 
@@ -121,7 +126,10 @@ pub async fn nothing_is_written_after_a_delete(harness: &impl StoreHarness) {
 pub async fn a_sweep_takes_nothing_that_was_extended(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     if !harness.sweeps() {
-        return skipped("a_sweep_takes_nothing_that_was_extended", "a store that sweeps");
+        return skipped(
+            "a_sweep_takes_nothing_that_was_extended",
+            "a store that sweeps",
+        );
     }
     let mut race = Race::new(&bench, [Call::Touch, Call::Sweep]).await;
     while race.goes_on() {
@@ -146,7 +154,10 @@ pub async fn a_sweep_takes_nothing_that_was_extended(harness: &impl StoreHarness
                 }
                 _ => {
                     contenders.push(Box::pin(async move {
-                        works("delete_expired", client.delete_expired(expiry, CONTENDERS).await);
+                        works(
+                            "delete_expired",
+                            client.delete_expired(expiry, CONTENDERS).await,
+                        );
                         SaveOutcome::Missing
                     }));
                     extended.push((key, expiry, None));
@@ -157,14 +168,21 @@ pub async fn a_sweep_takes_nothing_that_was_extended(harness: &impl StoreHarness
         for ((at, outcome), (key, expiry, next)) in outcomes.iter().enumerate().zip(&extended) {
             let found = bench.load_at(*key, *expiry).await;
             if at % 4 == 1 {
-                assert_saved(outcome, "a create over an expired record that was being swept");
+                assert_saved(
+                    outcome,
+                    "a create over an expired record that was being swept",
+                );
             }
             if *outcome == SaveOutcome::Saved {
                 let when = "after a touch or a create that raced a sweep and was answered Saved";
                 assert_same(found.as_ref(), next.as_ref(), when);
             } else {
                 assert_missing(outcome, "a touch that raced a sweep and lost");
-                assert_same(found.as_ref(), None, "after a touch that raced a sweep and lost");
+                assert_same(
+                    found.as_ref(),
+                    None,
+                    "after a touch that raced a sweep and lost",
+                );
             }
         }
     }

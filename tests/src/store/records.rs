@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
 use session_core::{
-    DEFAULT_PAYLOAD_LIMIT, Error, OsRandom, Random as _, Record, RecordState, Session, SessionConfig,
-    SessionData, SessionManager, SessionRef, StoreKey, Timestamp, Version,
+    DEFAULT_PAYLOAD_LIMIT, Error, OsRandom, Random as _, Record, RecordState, Session,
+    SessionConfig, SessionData, SessionManager, SessionRef, StoreKey, Timestamp, Version,
 };
 
 /// A key that nothing has been stored under.

@@ -17,7 +17,9 @@ pub async fn create_never_overwrites_a_live_record(harness: &impl StoreHarness) 
     for second in [bench.live(), bench.ended(), first.clone()] {
         let outcome = bench.create(key, &second).await;
         assert_conflict(&outcome, &first, "a create under a live record's key");
-        bench.assert_holds(key, &first, "after a create under its key").await;
+        bench
+            .assert_holds(key, &first, "after a create under its key")
+            .await;
     }
 }
 
@@ -28,7 +30,9 @@ pub async fn create_never_overwrites_a_tombstone(harness: &impl StoreHarness) {
         let key = bench.stored(&tombstone).await;
         let outcome = bench.create(key, &bench.live()).await;
         assert_conflict(&outcome, &tombstone, "a create under a tombstone's key");
-        bench.assert_holds(key, &tombstone, "after a create under its key").await;
+        bench
+            .assert_holds(key, &tombstone, "after a create under its key")
+            .await;
     }
 }
 
@@ -79,7 +83,11 @@ pub async fn save_never_inserts(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     for record in bench.one_of_each() {
         let key = fresh_key();
-        let expected = [fresh_version(), record.version, Version::from_bytes([0; 16])];
+        let expected = [
+            fresh_version(),
+            record.version,
+            Version::from_bytes([0; 16]),
+        ];
         for version in expected {
             let outcome = bench.save(key, &record, version).await;
             assert_missing(&outcome, "a save of a version under a key never used");
@@ -92,7 +100,12 @@ pub async fn save_never_inserts(harness: &impl StoreHarness) {
 /// A save replaces the whole record: of the one before it nothing is kept, and nothing is merged.
 pub async fn save_replaces_every_field(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
-    let kinds = [bench.live(), bench.plain(), bench.ended(), bench.superseded()];
+    let kinds = [
+        bench.live(),
+        bench.plain(),
+        bench.ended(),
+        bench.superseded(),
+    ];
     for before in &kinds {
         for next in &kinds {
             let key = bench.stored(before).await;
@@ -102,7 +115,9 @@ pub async fn save_replaces_every_field(harness: &impl StoreHarness) {
             };
             let outcome = bench.save(key, &next, before.version).await;
             assert_saved(&outcome, "a save that expects the current version");
-            bench.assert_holds(key, &next, "after a save over another record").await;
+            bench
+                .assert_holds(key, &next, "after a save over another record")
+                .await;
         }
     }
 }
@@ -121,7 +136,11 @@ pub async fn save_sets_the_expiry_as_given(harness: &impl StoreHarness) {
         let outcome = bench.save(key, &next, current.version).await;
         assert_saved(&outcome, "a save that changes the expiry");
         let found = bench.load_at(key, just_before(next.expires_at)).await;
-        assert_same(found.as_ref(), Some(&next), "just before the newly saved expiry");
+        assert_same(
+            found.as_ref(),
+            Some(&next),
+            "just before the newly saved expiry",
+        );
         let found = bench.load_at(key, next.expires_at).await;
         assert_same(found.as_ref(), None, "at the newly saved expiry");
         current = next;
@@ -137,14 +156,21 @@ pub async fn versions_are_stored_as_given(harness: &impl StoreHarness) {
     current.version = Version::from_bytes([0xFF; 16]);
     let key = bench.stored(&current).await;
     bench.assert_holds(key, &current, "after a create").await;
-    for bytes in [[0; 16], *b"abcdefghijklmnop", [0x80; 16], *b"\0\0zeroes inside\0"] {
+    for bytes in [
+        [0; 16],
+        *b"abcdefghijklmnop",
+        [0x80; 16],
+        *b"\0\0zeroes inside\0",
+    ] {
         let next = Record {
             version: Version::from_bytes(bytes),
             ..bench.live()
         };
         let outcome = bench.save(key, &next, current.version).await;
         assert_saved(&outcome, "a save that expects the version last saved");
-        bench.assert_holds(key, &next, "after a save with a version of any value").await;
+        bench
+            .assert_holds(key, &next, "after a save with a version of any value")
+            .await;
         current = next;
     }
     let touch = bench.touch_of(&current);
@@ -165,7 +191,12 @@ pub async fn a_conflict_carries_the_current_record(harness: &impl StoreHarness) 
     let first = bench.live();
     let key = bench.stored(&first).await;
     let mut before = first.clone();
-    for current in [bench.live(), bench.plain(), bench.superseded(), bench.ended()] {
+    for current in [
+        bench.live(),
+        bench.plain(),
+        bench.superseded(),
+        bench.ended(),
+    ] {
         let outcome = bench.save(key, &current, before.version).await;
         assert_saved(&outcome, "a save that expects the current version");
         let outcome = bench.save(key, &bench.live(), before.version).await;

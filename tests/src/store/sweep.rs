@@ -40,7 +40,12 @@ pub async fn a_sweep_removes_what_has_expired(harness: &impl StoreHarness) {
         keys.len()
     );
     for key in keys {
-        bench.assert_empty(key, "at an earlier time, after a sweep that had to remove it").await;
+        bench
+            .assert_empty(
+                key,
+                "at an earlier time, after a sweep that had to remove it",
+            )
+            .await;
     }
     let removed = bench.sweep(now, NO_LIMIT).await;
     assert!(
@@ -69,7 +74,11 @@ pub async fn a_sweep_keeps_what_has_not_expired(harness: &impl StoreHarness) {
         bench.sweep(at, NO_LIMIT).await;
         for (key, record) in &kept {
             let found = bench.load_at(*key, at).await;
-            assert_same(found.as_ref(), Some(record), "after a sweep before its expiry");
+            assert_same(
+                found.as_ref(),
+                Some(record),
+                "after a sweep before its expiry",
+            );
         }
     }
 }
@@ -123,7 +132,9 @@ pub async fn a_sweep_goes_by_the_latest_expiry(harness: &impl StoreHarness) {
 
     let first = expiring(late);
     let shortened_key = bench.stored(&first).await;
-    let outcome = bench.save(shortened_key, &expiring(early), first.version).await;
+    let outcome = bench
+        .save(shortened_key, &expiring(early), first.version)
+        .await;
     assert_saved(&outcome, "a save that expects the current version");
 
     bench.sweep(early, NO_LIMIT).await;
@@ -138,7 +149,8 @@ pub async fn a_sweep_goes_by_the_latest_expiry(harness: &impl StoreHarness) {
         );
     }
     if harness.sweeps() {
-        let when = "at an earlier time, after a sweep at the expiry that a save had brought forward";
+        let when =
+            "at an earlier time, after a sweep at the expiry that a save had brought forward";
         bench.assert_empty(shortened_key, when).await;
     }
 }
@@ -158,9 +170,13 @@ pub async fn a_failed_sweep_does_not_stop_sweeping(harness: &impl StoreHarness) 
     assert_error(answer, "a sweep whose engine failed");
     sweep_all(&bench, now).await;
     for key in keys {
-        bench.assert_empty(key, "at an earlier time, after a failed sweep and others").await;
+        bench
+            .assert_empty(key, "at an earlier time, after a failed sweep and others")
+            .await;
     }
-    bench.assert_holds(kept_key, &kept, "after a failed sweep and others").await;
+    bench
+        .assert_holds(kept_key, &kept, "after a failed sweep and others")
+        .await;
 }
 
 /// A record that can't be read doesn't keep a sweep from those that can. TM-6, SR-3.
@@ -168,7 +184,9 @@ pub async fn a_sweep_gets_past_unreadable_records(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     let now = bench.minutes(15);
     let mut keys = store_one_of_each(&bench, now).await;
-    let planted = harness.plant(&bench.store, &fresh_key(), NOT_A_RECORD).await;
+    let planted = harness
+        .plant(&bench.store, &fresh_key(), NOT_A_RECORD)
+        .await;
     if !harness.sweeps() || !planted {
         let needs = "a store that sweeps, and `plant`";
         skipped("a_sweep_gets_past_unreadable_records", needs);

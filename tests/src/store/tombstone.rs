@@ -13,7 +13,9 @@ pub async fn tombstones_come_back_as_they_were(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     for tombstone in bench.tombstones() {
         let key = bench.stored(&tombstone).await;
-        bench.assert_holds(key, &tombstone, "after a create of a tombstone").await;
+        bench
+            .assert_holds(key, &tombstone, "after a create of a tombstone")
+            .await;
 
         let live = bench.live();
         let key = bench.stored(&live).await;
@@ -30,7 +32,11 @@ pub async fn a_tombstone_lasts_until_it_expires(harness: &impl StoreHarness) {
     for tombstone in bench.tombstones() {
         let key = bench.stored(&tombstone).await;
         let found = bench.load_at(key, just_before(tombstone.expires_at)).await;
-        assert_same(found.as_ref(), Some(&tombstone), "just before a tombstone's expiry");
+        assert_same(
+            found.as_ref(),
+            Some(&tombstone),
+            "just before a tombstone's expiry",
+        );
         let found = bench.load_at(key, tombstone.expires_at).await;
         assert_same(found.as_ref(), None, "at a tombstone's expiry");
     }
@@ -79,7 +85,9 @@ pub async fn a_tombstone_is_replaced_by_its_version(harness: &impl StoreHarness)
             };
             let outcome = bench.save(key, &next, tombstone.version).await;
             assert_saved(&outcome, "a save that expects a tombstone's version");
-            bench.assert_holds(key, &next, "after a save over a tombstone").await;
+            bench
+                .assert_holds(key, &next, "after a save over a tombstone")
+                .await;
         }
     }
 }
@@ -92,8 +100,14 @@ pub async fn touch_on_a_tombstone_is_missing(harness: &impl StoreHarness) {
         let key = bench.stored(&tombstone).await;
         let outcome = bench.touch(key, bench.touch_of(&tombstone)).await;
         assert_missing(&outcome, "a touch of a tombstone");
-        bench.assert_holds(key, &tombstone, "after a touch of it").await;
+        bench
+            .assert_holds(key, &tombstone, "after a touch of it")
+            .await;
         let found = bench.load_at(key, tombstone.expires_at).await;
-        assert_same(found.as_ref(), None, "at the expiry of a tombstone that was touched");
+        assert_same(
+            found.as_ref(),
+            None,
+            "at the expiry of a tombstone that was touched",
+        );
     }
 }

@@ -5,7 +5,9 @@ use session_core::{Record, Version};
 
 use super::bench::Bench;
 use super::harness::StoreHarness;
-use super::records::{after, data, fresh_key, fresh_version, just_before, touched, treacherous_values};
+use super::records::{
+    after, data, fresh_key, fresh_version, just_before, touched, treacherous_values,
+};
 use super::verdict::{assert_conflict, assert_missing, assert_same, assert_saved};
 
 /// A touch moves version, last activity and expiry of a live record, at once and as given, and leaves
@@ -24,7 +26,11 @@ pub async fn touch_moves_version_activity_and_expiry(harness: &impl StoreHarness
         let touched = touched(&record, touch);
         bench.assert_holds(key, &touched, "after a touch").await;
         let found = bench.load_at(key, just_before(touch.expires_at)).await;
-        assert_same(found.as_ref(), Some(&touched), "just before the touched expiry");
+        assert_same(
+            found.as_ref(),
+            Some(&touched),
+            "just before the touched expiry",
+        );
         let found = bench.load_at(key, touch.expires_at).await;
         assert_same(found.as_ref(), None, "at the touched expiry");
     }
@@ -38,9 +44,21 @@ pub async fn touch_never_moves_a_time_back(harness: &impl StoreHarness) {
     let active_at = record.live().expect("it is live").last_active_at;
     let cases = [
         ("an earlier expiry", bench.now, bench.minutes(10)),
-        ("an earlier activity", just_before(active_at), bench.minutes(30)),
-        ("both times earlier", just_before(active_at), bench.minutes(10)),
-        ("the very first times", Default::default(), Default::default()),
+        (
+            "an earlier activity",
+            just_before(active_at),
+            bench.minutes(30),
+        ),
+        (
+            "both times earlier",
+            just_before(active_at),
+            bench.minutes(10),
+        ),
+        (
+            "the very first times",
+            Default::default(),
+            Default::default(),
+        ),
     ];
     for (which, last_active_at, expires_at) in cases {
         let key = bench.stored(&record).await;
@@ -52,7 +70,9 @@ pub async fn touch_never_moves_a_time_back(harness: &impl StoreHarness) {
         let outcome = bench.touch(key, touch).await;
         assert_saved(&outcome, &format!("a touch with {which}"));
         let when = format!("after a touch with {which}");
-        bench.assert_holds(key, &touched(&record, touch), &when).await;
+        bench
+            .assert_holds(key, &touched(&record, touch), &when)
+            .await;
     }
 }
 
@@ -100,20 +120,38 @@ pub async fn a_save_from_before_a_touch_conflicts(harness: &impl StoreHarness) {
     let record = bench.live();
     let key = bench.stored(&record).await;
     let touch = bench.touch_of(&record);
-    assert_saved(&bench.touch(key, touch).await, "a touch that expects the current version");
+    assert_saved(
+        &bench.touch(key, touch).await,
+        "a touch that expects the current version",
+    );
     let touched = touched(&record, touch);
 
     let outcome = bench.save(key, &bench.live(), record.version).await;
-    assert_conflict(&outcome, &touched, "a save that expects the version from before a touch");
+    assert_conflict(
+        &outcome,
+        &touched,
+        "a save that expects the version from before a touch",
+    );
     let outcome = bench.touch(key, bench.touch_of(&record)).await;
-    assert_conflict(&outcome, &touched, "a touch that expects the version from before a touch");
-    bench.assert_holds(key, &touched, "after writes from before a touch").await;
+    assert_conflict(
+        &outcome,
+        &touched,
+        "a touch that expects the version from before a touch",
+    );
+    bench
+        .assert_holds(key, &touched, "after writes from before a touch")
+        .await;
 
     let next = Record {
         expires_at: after(bench.now, 600_000),
         ..bench.live()
     };
     let outcome = bench.save(key, &next, touch.version).await;
-    assert_saved(&outcome, "a save that expects the version that a touch gave");
-    bench.assert_holds(key, &next, "after a save over a touched record").await;
+    assert_saved(
+        &outcome,
+        "a save that expects the version that a touch gave",
+    );
+    bench
+        .assert_holds(key, &next, "after a save over a touched record")
+        .await;
 }

@@ -152,7 +152,11 @@ impl Differences {
         if found == expected {
             return;
         }
-        let at = found.iter().zip(expected).take_while(|(a, b)| a == b).count();
+        let at = found
+            .iter()
+            .zip(expected)
+            .take_while(|(a, b)| a == b)
+            .count();
         let excerpt = |bytes: &[u8]| {
             let end = bytes.len().min(at + 16);
             String::from_utf8_lossy(&bytes[at..end]).into_owned()
