@@ -119,6 +119,8 @@ impl Drop for Group {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
             send_signal("KILL", &format!("-{}", self.0.id()));
+            // Where there is no shell, the program itself ends all the same.
+            let _ = self.0.kill();
             let _ = self.0.wait();
         }
     }

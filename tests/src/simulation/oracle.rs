@@ -529,7 +529,10 @@ impl Oracle {
         let now = self.latest;
         let survives = |log: &RequestLog| {
             let acknowledged = log.answer.as_ref().is_some_and(|answer| answer.ok);
-            let loaded = log.loaded.as_ref().filter(|_| log.kind.destroys() && acknowledged)?;
+            let loaded = log
+                .loaded
+                .as_ref()
+                .filter(|_| log.kind.destroys() && acknowledged)?;
             // Slower than the session's own life: its tombstone may have gone when it would have.
             if loaded.is_expired(log.answered_at) {
                 return None;

@@ -200,7 +200,7 @@ impl<T> StartingLine<T> {
     /// this round, and nobody waits any more.
     fn meet_partner(&self, place: usize) {
         let meeting = &self.meetings[place / 2];
-        if place % 2 == 0 {
+        if place.is_multiple_of(2) {
             self.spin_until(meeting, SECOND_IS_HERE);
             meeting.store(BOTH_ARE_HERE, Ordering::Release);
         } else {
@@ -216,7 +216,7 @@ impl<T> StartingLine<T> {
                 return;
             }
             // Now and then the partner gets the processor, in case that both have the same one.
-            if spin % SPINS_BETWEEN_YIELDS == 0 {
+            if spin.is_multiple_of(SPINS_BETWEEN_YIELDS) {
                 std::thread::yield_now();
             } else {
                 std::hint::spin_loop();

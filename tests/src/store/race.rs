@@ -64,7 +64,7 @@ pub async fn one_of_many_saves_and_touches_wins(harness: &impl StoreHarness) {
         let (mut contenders, mut records) = (Vec::new(), Vec::new());
         for at in 0..CONTENDERS {
             let client = race.client(at / 2);
-            if at % 2 == 0 {
+            if at.is_multiple_of(2) {
                 let expect = Expect::Version(first.version);
                 let next = bench.live();
                 contenders.push(saving(client, key, next.clone(), expect, bench.now));

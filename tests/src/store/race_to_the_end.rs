@@ -71,7 +71,7 @@ async fn keep_alive<S: SessionStore>(
         if current.live().is_none() {
             return;
         }
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             let expect = Expect::Version(current.version);
             works("save", client.save(&key, next, expect, now).await);
         } else {
