@@ -1,5 +1,7 @@
 //! Some seconds of the simulation. `cargo xtask simulate` runs it for longer.
 
+#![allow(clippy::panic, reason = "a violation fails the test")]
+
 use session_conformance::simulation::{Mix, simulate};
 
 /// How many schedules of each mix.
@@ -13,7 +15,7 @@ fn run(mix: Mix) {
             Err(violation) => panic!("{violation}"),
         }
     }
-    println!("{mix:?}: {SEEDS} schedules, {steps} steps");
+    eprintln!("{mix:?}: {SEEDS} schedules, {steps} steps");
     assert!(
         steps > 50_000,
         "{steps} steps: the schedules hardly did anything"

@@ -175,16 +175,17 @@ impl Oracle {
                 self.requests[request].extended = true;
             }
             (StoreCall::Delete(key), Reply::Done) => {
-                if self.records.remove(key).is_some() {
-                    let by_logout = self.requests[request].kind.destroys();
-                    self.dead.entry(*key).or_insert(if by_logout {
-                        LOGGED_OUT
-                    } else {
-                        "taken back"
-                    });
-                }
+                self.deleted(request, *key);
             }
             _ => {}
+        }
+    }
+
+    fn deleted(&mut self, request: usize, key: StoreKey) {
+        if self.records.remove(&key).is_some() {
+            let by_logout = self.requests[request].kind.destroys();
+            let why = if by_logout { LOGGED_OUT } else { "taken back" };
+            self.dead.entry(key).or_insert(why);
         }
     }
 
@@ -219,7 +220,7 @@ impl Oracle {
             (RecordState::Live(live), Expect::Absent) => self.created(request, key, live),
             (RecordState::Live(live), Expect::Version(_)) => self.updated(request, key, live),
             (RecordState::Superseded { successor, .. }, _) => {
-                self.superseded(request, key, *successor)
+                self.superseded(request, key, *successor);
             }
             (RecordState::Ended { .. }, _) => {
                 self.dead.entry(key).or_insert("ended");

@@ -167,11 +167,12 @@ impl Simulation {
             || self.responses.iter().any(|(other, _)| *other == visitor);
         if is_first_visit && busy {
             drop(state);
-            return if self.responses.is_empty() {
-                self.resume()
+            if self.responses.is_empty() {
+                self.resume();
             } else {
-                self.deliver()
-            };
+                self.deliver();
+            }
+            return;
         }
         self.to_start -= 1;
         let kind = self.mix.choose(&mut state.rng);
