@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::env::VarError;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -25,6 +26,16 @@ usage: session-demo [OPTIONS]
 /// The paths without a session.
 pub(crate) const EXCLUDED: &str = "/excluded/*";
 
+/// Stores that the interface knows and this version doesn't.
+const FUTURE_STORES: [&str; 6] = [
+    "redis",
+    "rediss",
+    "redis-cluster",
+    "postgres",
+    "mysql",
+    "sqlite",
+];
+
 /// What the command line says.
 #[derive(Debug)]
 pub struct Options {
@@ -32,16 +43,20 @@ pub struct Options {
     pub listen: String,
     /// The sessions' configuration.
     pub config: SessionConfig,
-    /// Only print the usage.
-    pub help: bool,
+    /// The secret is a random one, which won't outlive the process.
+    pub secret_is_random: bool,
 }
 
 impl Options {
-    /// Reads the command line; the error is one line that says what is wrong.
-    pub fn from_args(mut args: lexopt::Parser) -> Result<Self, String> {
+    /// Reads the command line; `None` means that only the usage is wanted. The error is one line that says
+    /// what is wrong.
+    pub fn from_args(mut args: lexopt::Parser) -> Result<Option<Self>, String> {
         let mut listen = "127.0.0.1:3000".to_owned();
-        let mut help = false;
-        let mut secret = std::env::var("SESSION_SECRET").ok();
+        let mut secret = match std::env::var("SESSION_SECRET") {
+            Ok(secret) => Some(secret),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => return Err("SESSION_SECRET is not UTF-8".to_owned()),
+        };
         let mut previous = Vec::new();
         // Options of the builder, to be set once the secret is known.
         let mut set: Vec<Box<dyn FnOnce(SessionConfigBuilder) -> SessionConfigBuilder>> =
@@ -85,21 +100,21 @@ impl Options {
                         "--{option} belongs to logins, which this version doesn't have yet"
                     ));
                 }
-                Short('h') | Long("help") => help = true,
+                Short('h') | Long("help") => return Ok(None),
                 other => return Err(format!("{}; --help lists the options", other.unexpected())),
             }
         }
-        let secrets =
-            std::iter::once(secret.map_or_else(random_secret, |secret| Ok(secret.into()))?)
-                .chain(previous.into_iter().map(Secret::from));
+        let secret_is_random = secret.is_none();
+        let secret = secret.map_or_else(random_secret, |secret| Ok(secret.into()))?;
+        let secrets = std::iter::once(secret).chain(previous.into_iter().map(Secret::from));
         let builder = SessionConfig::builder_with_secrets(secrets).exclude_path(EXCLUDED);
         let builder = set.into_iter().fold(builder, |builder, set| set(builder));
         let config = builder.build().map_err(|error| error.to_string())?;
-        Ok(Self {
+        Ok(Some(Self {
             listen,
             config,
-            help,
-        })
+            secret_is_random,
+        }))
     }
 }
 
@@ -115,6 +130,9 @@ fn check_store(url: &str) -> Result<(), String> {
     match url.split_once(':') {
         Some(("memory", "")) => Ok(()),
         // The rest of a URL may hold a password.
+        Some((scheme, _)) if FUTURE_STORES.contains(&scheme) => Err(format!(
+            "--store {scheme}:… is not built yet: this version has memory: only"
+        )),
         Some((scheme, _)) => Err(format!(
             "--store {scheme}:… is unknown: this version has memory: only"
         )),
@@ -125,10 +143,6 @@ fn check_store(url: &str) -> Result<(), String> {
 fn random_secret() -> Result<Secret, String> {
     let mut secret = [0; 48];
     getrandom::fill(&mut secret).map_err(|error| format!("no random secret: {error}"))?;
-    eprintln!(
-        "session-demo: no --secret and no SESSION_SECRET: using a random secret; \
-         sessions won't outlive this process"
-    );
     Ok(Secret::from(secret))
 }
 
@@ -149,7 +163,7 @@ fn seconds(value: Result<OsString, lexopt::Error>) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    fn parse(args: &[&str]) -> Result<Options, String> {
+    fn parse(args: &[&str]) -> Result<Option<Options>, String> {
         Options::from_args(lexopt::Parser::from_args(args))
     }
 
@@ -180,7 +194,8 @@ mod tests {
             "0.25",
             "--insecure-cookie",
         ]);
-        let options = options.unwrap();
+        let options = options.unwrap().unwrap();
+        assert!(!options.secret_is_random);
         assert_eq!(
             (options.listen.as_str(), options.config.cookie_name()),
             ("127.0.0.1:0", "id")
@@ -188,8 +203,17 @@ mod tests {
     }
 
     #[test]
+    fn help_needs_nothing_else() {
+        assert!(
+            parse(&["--secret", "short", "--help", "--nonsense"])
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[test]
     fn bad_options_are_one_clear_line() {
-        let cases: [(&[&str], &str); 11] = [
+        let cases: [(&[&str], &str); 12] = [
             (&["--nonsense"], "--help lists the options"),
             (&["stray"], "--help lists the options"),
             (&["--max-age"], "max-age"),
@@ -203,9 +227,10 @@ mod tests {
             (&["--framework", "poem"], "axum only"),
             (
                 &["--store", "redis://user:password@host"],
-                "--store redis:…",
+                "redis:… is not built yet",
             ),
             (&["--store", "memory"], "memory:"),
+            (&["--store", "floppy:"], "floppy:… is unknown"),
             (&["--max-sessions-per-user", "5"], "doesn't have yet"),
         ];
         for (args, advice) in cases {

@@ -33,15 +33,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), String> {
+    let Some(options) = Options::from_args(lexopt::Parser::from_env())? else {
+        println!("{USAGE}");
+        return Ok(());
+    };
     let Options {
         listen,
         config,
-        help,
-    } = Options::from_args(lexopt::Parser::from_env())?;
-    if help {
-        println!("{}", USAGE);
-        return Ok(());
-    }
+        secret_is_random,
+    } = options;
     let store = MemoryStore::new();
     tokio::spawn(Sweeper::new(store.clone()).run());
     let app = on_axum::app(config, store);
@@ -50,6 +50,12 @@ async fn run() -> Result<(), String> {
     let address = listener.local_addr().map_err(cannot_listen)?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    if secret_is_random {
+        eprintln!(
+            "session-demo: no --secret and no SESSION_SECRET: using a random secret; \
+             sessions won't outlive this process"
+        );
+    }
     println!("listening on http://{address}");
     let server = axum::serve(listener, app).with_graceful_shutdown(async {
         let _ = stopped.await;

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts, OriginalUri};
 use http::HeaderValue;
 use http::header::COOKIE;
 use http::request::Parts;
@@ -52,7 +52,9 @@ impl<S: Sync, N: 'static> FromRequestParts<S> for Session<N> {
         let session =
             <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
         session.ok_or_else(|| {
-            tracing::error!(target: "session", path = parts.uri.path(), "{ADVICE}");
+            let original = parts.extensions.get::<OriginalUri>();
+            let path = original.map_or(&parts.uri, |original| &original.0).path();
+            tracing::error!(target: "session", path, "{ADVICE}");
             session_core::Error::no_middleware(ADVICE).into()
         })
     }

@@ -54,7 +54,7 @@ impl<N> SessionLayer<N> {
     }
 
     /// Shapes the response that takes the handler's place when the session can't be loaded or committed.
-    /// Default: a 503 with one line of text that gives nothing away.
+    /// Default: the error's status (503 for a store that fails) and one line that gives nothing away.
     #[must_use]
     pub fn on_error(
         mut self,
@@ -188,21 +188,24 @@ impl<N> Clone for Slot<N> {
 struct Headers<'r>(&'r mut HeaderMap);
 
 impl ResponseHeaders for Headers<'_> {
-    fn values<'h>(&'h self, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
+    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
         self.0.get_all(name).iter().map(HeaderValue::as_bytes)
     }
 
-    fn append(&mut self, name: &'static str, value: &str) {
-        // The core promises printable ASCII, so that nothing is ever left out here.
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.0.append(HeaderName::from_static(name), value);
+    fn append(&mut self, name: &str, value: &str) {
+        if let Some((name, value)) = header(name, value) {
+            self.0.append(name, value);
         }
     }
 
-    fn replace(&mut self, name: &'static str, value: &'static str) {
-        self.0.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+    fn replace(&mut self, name: &str, value: &str) {
+        if let Some((name, value)) = header(name, value) {
+            self.0.insert(name, value);
+        }
     }
+}
+
+/// The core promises lower-case names and printable ASCII, so that nothing is ever left out here.
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((name.parse().ok()?, value.parse().ok()?))
 }

@@ -62,9 +62,12 @@ mod layer;
 pub use error::Error;
 pub use extract::Session;
 pub use layer::{SessionLayer, SessionService};
+/// The core, for what isn't listed here: stores, clocks and the rest.
+pub use session_core;
 pub use session_core::{
-    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, SameSite, SessionConfig,
-    SessionConfigBuilder, SessionManager, SessionRef, Sweeper, Timestamp,
+    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, SameSite, Secret,
+    SessionConfig, SessionConfigBuilder, SessionKey, SessionManager, SessionRef, Sweeper,
+    Timestamp, UserBinding, WriteKey,
 };
 
 /// The application's main session: the one that is meant where no other is named.

@@ -16,8 +16,9 @@
 //! What a touch changes lies side by side at fixed places (bytes 2 to 34), so that an engine can change
 //! it without reading or rewriting the data; nothing else depends on those bytes.
 //!
-//! A reader takes exactly these bytes: trailing ones, unknown kinds and unknown flags are corruption. A
-//! change that older readers would misread gets a new format number, which they report as such.
+//! A reader takes exactly these bytes: trailing ones and unknown kinds are corruption. A flag that it doesn't
+//! know stands for something that a newer version added, and so does a higher format number; both are
+//! reported as such, so that an old server in a mixed fleet neither loses nor misreads anything.
 
 use std::fmt;
 use std::time::Duration;
@@ -33,6 +34,9 @@ const SUPERSEDED: u8 = 1;
 const ENDED: u8 = 2;
 const HAS_LIFETIME: u8 = 1;
 const HAS_USER: u8 = 2;
+const KNOWN_FLAGS: u8 = HAS_LIFETIME | HAS_USER;
+/// Where the flags of a live record lie: behind format, kind, version, three times and the handle.
+const FLAGS_AT: usize = 1 + 1 + 16 + 3 * 8 + 16;
 
 /// Bytes that are not a record that this version of the library can read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +61,10 @@ impl std::error::Error for DecodeError {}
 
 impl Record {
     /// The record as bytes, in the format that every version of this library from this one on can read.
+    ///
+    /// Bytes 2 to 18 are the version, 18 to 26 the expiry and 26 to 34 the last activity, both as milliseconds
+    /// since the Unix epoch, little-endian: an engine may change them in place, and nothing else depends on
+    /// them. Byte 1 is 0 for a live record.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![FORMAT, self.kind()];
         out.extend_from_slice(self.version.as_bytes());
@@ -76,11 +84,22 @@ impl Record {
     }
 
     /// Reads [`Record::encode`]'s bytes. Never panics, whatever they are.
+    ///
+    /// # Errors
+    /// [`DecodeError::NewerFormat`] for what only a newer version of this library can read, and
+    /// [`DecodeError::Corrupt`] for the rest.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         match bytes.first() {
             Some(&FORMAT) => {}
             Some(&format) if format > FORMAT => return Err(DecodeError::NewerFormat),
             _ => return Err(DecodeError::Corrupt),
+        }
+        if bytes.get(1) == Some(&LIVE)
+            && bytes
+                .get(FLAGS_AT)
+                .is_some_and(|flags| flags & !KNOWN_FLAGS != 0)
+        {
+            return Err(DecodeError::NewerFormat);
         }
         read_record(&mut Reader(&bytes[1..])).ok_or(DecodeError::Corrupt)
     }
@@ -154,9 +173,6 @@ fn read_live(reader: &mut Reader<'_>, last_active_at: Timestamp) -> Option<LiveR
     let created_at = reader.time()?;
     let handle = SessionRef::from_bytes(reader.take()?);
     let [flags] = reader.take()?;
-    if flags & !(HAS_LIFETIME | HAS_USER) != 0 {
-        return None;
-    }
     let mut lifetime = None;
     if flags & HAS_LIFETIME != 0 {
         lifetime = Some(Lifetime {
@@ -300,6 +316,11 @@ mod tests {
         assert_eq!(Record::decode(&bytes), Err(DecodeError::NewerFormat));
         bytes[0] = 0;
         assert_eq!(Record::decode(&bytes), Err(DecodeError::Corrupt));
+        for record in &records()[..2] {
+            let mut bytes = record.encode();
+            bytes[FLAGS_AT] |= 4;
+            assert_eq!(Record::decode(&bytes), Err(DecodeError::NewerFormat));
+        }
     }
 
     /// The format is fixed: these bytes are in people's stores.

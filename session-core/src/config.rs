@@ -50,7 +50,7 @@ pub(crate) struct Checked {
 pub(crate) type DroppedHook = Arc<dyn Fn(&DroppedChanges) + Send + Sync>;
 
 /// A request's changes were dropped, because its session was ended or rotated by another request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct DroppedChanges {
     /// Why they were dropped.
@@ -162,8 +162,8 @@ impl SessionConfigBuilder {
         self
     }
 
-    /// Whether the cookie is sent over HTTPS (and to localhost) only. Default: `true`. It never depends
-    /// on the request.
+    /// Whether the cookie is sent over HTTPS only (and by most browsers, though not by all, to localhost).
+    /// Default: `true`. It never depends on the request.
     pub fn cookie_secure(mut self, secure: bool) -> Self {
         self.cookie.secure = secure;
         self

@@ -237,11 +237,6 @@ impl Finished {
         self.error.as_ref()
     }
 
-    /// Whether [`apply`](Self::apply) would change anything.
-    pub fn is_empty(&self) -> bool {
-        !self.used
-    }
-
     /// Puts our headers on the response: `Vary` if the session was used, and the cookie, if it has to
     /// change, with a `Cache-Control` that keeps it out of shared caches.
     pub fn apply(&self, headers: &mut impl ResponseHeaders) {

@@ -3,13 +3,13 @@
 /// The response headers of a framework. An adapter implements it for its framework's map.
 pub trait ResponseHeaders {
     /// The values of all headers called `name`, which is in lower case.
-    fn values<'h>(&'h self, name: &'static str) -> impl Iterator<Item = &'h [u8]>;
+    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]>;
 
     /// Adds a header beside those of the same name. `value` is printable ASCII.
-    fn append(&mut self, name: &'static str, value: &str);
+    fn append(&mut self, name: &str, value: &str);
 
     /// Puts a header in place of those of the same name. `value` is printable ASCII.
-    fn replace(&mut self, name: &'static str, value: &'static str);
+    fn replace(&mut self, name: &str, value: &str);
 }
 
 /// Says that the response depends on the cookie, unless it says so already.
@@ -54,31 +54,31 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct List(Vec<(&'static str, String)>);
+    struct List(Vec<(String, String)>);
 
     impl ResponseHeaders for List {
-        fn values<'h>(&'h self, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
+        fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
             self.0
                 .iter()
                 .filter(move |(other, _)| *other == name)
                 .map(|(_, value)| value.as_bytes())
         }
 
-        fn append(&mut self, name: &'static str, value: &str) {
-            self.0.push((name, value.to_owned()));
+        fn append(&mut self, name: &str, value: &str) {
+            self.0.push((name.to_owned(), value.to_owned()));
         }
 
-        fn replace(&mut self, name: &'static str, value: &'static str) {
+        fn replace(&mut self, name: &str, value: &str) {
             self.0.retain(|(other, _)| *other != name);
             self.append(name, value);
         }
     }
 
-    fn of(name: &'static str, values: &[&str]) -> List {
+    fn of(name: &str, values: &[&str]) -> List {
         List(
             values
                 .iter()
-                .map(|value| (name, (*value).to_owned()))
+                .map(|value| (name.to_owned(), (*value).to_owned()))
                 .collect(),
         )
     }

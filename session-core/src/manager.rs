@@ -294,6 +294,9 @@ fn log_deed(deed: Deed, session: Option<SessionRef>) {
         Deed::Touched => {
             tracing::debug!(target: "session", %session, "session touched");
         }
+        Deed::FoundGone => {
+            tracing::debug!(target: "session", %session, "session gone before its activity was noted");
+        }
         Deed::Rotated => {
             tracing::info!(target: "session", %session, "session rotated");
         }

@@ -104,7 +104,8 @@ impl<E: From<Error>> Session<E> {
         existed
     }
 
-    /// Reads the value under `key` and removes it.
+    /// Reads the value under `key` and removes it. Two requests at the same time may both get it: it is not a
+    /// token that can be used only once.
     ///
     /// # Errors
     /// [`ErrorKind::Deserialize`] if what is stored isn't a `T`; it then stays.
@@ -234,6 +235,20 @@ impl<E: From<Error>> Session<E> {
     /// Moves the session to a new id and ends the old one: call it whenever the visitor's rights change,
     /// above all at login. The data and [`created_at`](Self::created_at) stay; what is stored afterwards is
     /// kept too. Without a stored session it does nothing.
+    ///
+    /// A visitor whose session was rotated a moment ago, and who missed that response, comes with the old id:
+    /// [`is_superseded`](Self::is_superseded) is true then, and whatever is stored is dropped. A login has to
+    /// go through all the same, and starts afresh:
+    ///
+    /// ```
+    /// # fn login(session: &session_core::Session) -> Result<(), session_core::Error> {
+    /// if session.is_superseded() {
+    ///     session.destroy();
+    /// }
+    /// session.regenerate();
+    /// session.set("user_id", 123)
+    /// # }
+    /// ```
     pub fn regenerate(&self) {
         self.shared.state().rotate();
     }
@@ -376,15 +391,14 @@ fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
 }
 
 fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, Error> {
-    serde_json::to_vec(value)
-        .map(Encoded::from)
-        .map_err(|error| {
-            let message = format!(
-                "a value of type {} can't be turned into JSON",
-                std::any::type_name::<T>()
-            );
-            Error::with_source(ErrorKind::Serialize, message, error)
-        })
+    // The value's own message may quote it, so that it isn't kept as a source.
+    serde_json::to_vec(value).map(Encoded::from).map_err(|_| {
+        let message = format!(
+            "a value of type {} can't be turned into JSON",
+            std::any::type_name::<T>()
+        );
+        Error::new(ErrorKind::Serialize, message)
+    })
 }
 
 fn recompute<T, X, F>(f: Arc<F>) -> Recompute

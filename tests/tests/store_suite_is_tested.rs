@@ -1,7 +1,7 @@
 //! The store suite is itself tested: an intact store passes every clause, and for each thing that a store
 //! can get wrong there is a clause that notices.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{LazyLock, Once};
 use std::{panic, thread};
 
@@ -140,12 +140,13 @@ fn a_harness_without_extras_passes_every_clause() {
     }
 }
 
+/// Prints which other clauses notice it too.
 #[test]
 fn every_defect_is_noticed_by_its_clause() {
     for (defect, clause) in NOTICED_BY {
         let noticed: Vec<_> = CLAUSES
             .iter()
-            .filter(|clause| FAILURES.contains_key(&(*defect as usize, **clause)))
+            .filter(|clause| FAILURES.contains_key(&(*defect, **clause)))
             .collect();
         eprintln!("{defect:?}: {noticed:?}");
         assert!(
@@ -168,7 +169,7 @@ fn every_clause_can_fail() {
 /// What a clause says names the answer that the store gave and the one that it has to give.
 #[test]
 fn failures_say_what_to_do() {
-    let said = |defect: Defect, clause| FAILURES[&(defect as usize, clause)].as_str();
+    let said = |defect: Defect, clause| FAILURES[&(defect, clause)].as_str();
     let upsert = said(Upserts, "save_never_inserts");
     assert!(
         upsert.contains("was answered Saved; it has to change nothing, and be answered Missing")
@@ -206,25 +207,38 @@ fn the_readme_names_every_clause() {
 }
 
 /// The message of each clause that fails on a store with a defect.
-static FAILURES: LazyLock<HashMap<(usize, &str), String>> = LazyLock::new(|| {
+static FAILURES: LazyLock<HashMap<(Defect, &str), String>> = LazyLock::new(|| {
+    let defects: HashSet<_> = NOTICED_BY.iter().map(|(defect, _)| *defect).collect();
     let mut failures = HashMap::new();
-    for (defect, _) in NOTICED_BY {
+    for defect in defects {
         for clause in CLAUSES {
-            let at = (*defect as usize, *clause);
-            if failures.contains_key(&at) {
+            if SLOW.contains(clause) && !NOTICED_BY.contains(&(defect, clause)) {
                 continue;
             }
             let harness = Harness {
-                defect: Some(*defect),
+                defect: Some(defect),
                 ..Harness::intact()
             };
             if let Some(message) = failure(harness, clause) {
-                failures.insert(at, message);
+                failures.insert((defect, *clause), message);
             }
         }
     }
     failures
 });
+
+/// The races are only run on the stores whose defect they are there to notice: all of them on all stores
+/// would take minutes.
+const SLOW: &[&str] = &[
+    "one_of_many_creators_wins",
+    "one_of_many_saves_wins",
+    "one_of_many_saves_and_touches_wins",
+    "no_increment_is_lost",
+    "the_dead_stay_dead_in_a_race",
+    "nothing_is_written_after_a_delete",
+    "a_load_is_never_torn_or_stale",
+    "a_sweep_takes_nothing_that_was_extended",
+];
 
 /// How `clause` fails on what `harness` makes; `None` if it passes.
 fn failure(harness: Harness, clause: &'static str) -> Option<String> {

@@ -132,6 +132,8 @@ pub(crate) enum Deed {
     Created,
     Saved,
     Touched,
+    /// Nothing, for the session was gone when it was to be written.
+    FoundGone,
     Rotated,
     Ended,
 }
@@ -244,13 +246,21 @@ impl Outcome {
     /// The session died under this request. What the request wanted is dropped, and so is whatever it may
     /// still want: it must not start another session in place of the one that somebody ended or rotated.
     fn lost(key: StoreKey, record: Option<Record>) -> Self {
+        Self {
+            dropped: Some(DropReason::LostRace),
+            ..Self::gone(key, record)
+        }
+    }
+
+    /// The session died under this request, which wanted nothing of it.
+    fn gone(key: StoreKey, record: Option<Record>) -> Self {
         let dead = DeadSession {
             key,
             record,
             in_grace: true,
         };
         Self {
-            dropped: Some(DropReason::LostRace),
+            deed: Deed::FoundGone,
             ..Self::unchanged(Found::Dead(dead))
         }
     }

@@ -127,10 +127,17 @@ impl Update {
                     dropped: None,
                 })))
             }
-            // A touch isn't tried again: whoever was quicker has noted activity of their own.
-            _ if deed == Deed::Touched => Ok(Step::Done(Ok(Outcome::unchanged(Found::Live(
-                self.session.clone(),
-            ))))),
+            // A touch isn't tried again: whoever was quicker has noted activity of their own, or ended the
+            // session. Nothing was wanted, so that nothing is dropped.
+            SaveOutcome::Conflict(current) if deed == Deed::Touched => {
+                Ok(Step::Done(Ok(match current {
+                    Some(record) if record.live().is_none() => Outcome::gone(key, Some(*record)),
+                    _ => Outcome::unchanged(Found::Live(self.session.clone())),
+                })))
+            }
+            SaveOutcome::Missing if deed == Deed::Touched => {
+                Ok(Step::Done(Ok(Outcome::gone(key, None))))
+            }
             SaveOutcome::Missing => Ok(Step::Done(Ok(Outcome::lost(key, None)))),
             SaveOutcome::Conflict(current) => {
                 self.conflicts += 1;

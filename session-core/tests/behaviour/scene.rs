@@ -138,21 +138,21 @@ impl SessionStore for SpyStore {
 
 /// Response headers in a list.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct HeaderList(pub Vec<(&'static str, String)>);
+pub(crate) struct HeaderList(pub Vec<(String, String)>);
 
 impl ResponseHeaders for HeaderList {
-    fn values<'h>(&'h self, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
+    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
         self.0
             .iter()
             .filter(move |(other, _)| *other == name)
             .map(|(_, value)| value.as_bytes())
     }
 
-    fn append(&mut self, name: &'static str, value: &str) {
-        self.0.push((name, value.to_owned()));
+    fn append(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
     }
 
-    fn replace(&mut self, name: &'static str, value: &'static str) {
+    fn replace(&mut self, name: &str, value: &str) {
         self.0.retain(|(other, _)| *other != name);
         self.append(name, value);
     }
@@ -250,7 +250,7 @@ impl Response {
     }
 
     pub(crate) fn set_cookies(&self) -> Vec<&str> {
-        let is_set_cookie = |header: &&(&str, String)| header.0 == "set-cookie";
+        let is_set_cookie = |header: &&(String, String)| header.0 == "set-cookie";
         self.headers
             .0
             .iter()

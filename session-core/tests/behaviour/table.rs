@@ -152,7 +152,11 @@ impl Row {
     }
 
     /// A request that stores something, while another one does `meanwhile`.
-    async fn cells_with_other(mut self, meanwhile: impl FnOnce(&Session)) -> Vec<String> {
+    async fn cells_with_other(
+        mut self,
+        act: impl FnOnce(&Session),
+        meanwhile: impl FnOnce(&Session),
+    ) -> Vec<String> {
         let cookie = self.scene.jar.clone();
         let header = format!("session_id={}", cookie.clone().unwrap());
         let handle = self.scene.manager.handle();
@@ -160,7 +164,7 @@ impl Row {
             let session: Session = handle.load([header.as_bytes()]).await.unwrap();
             self.scene.request(meanwhile).await;
             self.scene.store.calls();
-            store(&session);
+            act(&session);
         };
         let ((), finished) = handle.run(work).await;
         let mut cells = self.describe(cookie, &Response::new(&finished));
@@ -295,6 +299,10 @@ async fn every_request_costs_and_says_what_the_document_says() {
         superseded().await.cells(Session::destroy).await,
     );
     row(
+        "superseded id: destroys, then stores",
+        superseded().await.cells(destroy_and_store).await,
+    );
+    row(
         "superseded id, after the grace time: stores",
         superseded().await.later(grace).cells(store).await,
     );
@@ -308,15 +316,23 @@ async fn every_request_costs_and_says_what_the_document_says() {
         "ended id, after the grace time: stores",
         ended().await.later(grace).cells(store).await,
     );
+    let ended_meanwhile = live()
+        .await
+        .later(due)
+        .cells_with_other(read, Session::destroy);
+    row(
+        "session ended meanwhile: reads, activity due",
+        ended_meanwhile.await,
+    );
     row(
         "session ended meanwhile: stores",
-        live().await.cells_with_other(Session::destroy).await,
+        live().await.cells_with_other(store, Session::destroy).await,
     );
     row(
         "changed meanwhile: stores",
         live()
             .await
-            .cells_with_other(|session| session.set("n", 2).unwrap())
+            .cells_with_other(store, |session| session.set("n", 2).unwrap())
             .await,
     );
 

@@ -255,16 +255,16 @@ async fn act(
 fn set_cookie_of(finished: &Finished) -> Option<String> {
     struct Headers(Option<String>);
     impl ResponseHeaders for Headers {
-        fn values<'h>(&'h self, _: &'static str) -> impl Iterator<Item = &'h [u8]> {
+        fn values<'h>(&'h self, _: &str) -> impl Iterator<Item = &'h [u8]> {
             std::iter::empty()
         }
-        fn append(&mut self, name: &'static str, value: &str) {
+        fn append(&mut self, name: &str, value: &str) {
             if name == "set-cookie" {
                 let pair = value.split(';').next().unwrap_or_default();
                 self.0 = pair.split_once('=').map(|(_, value)| value.to_owned());
             }
         }
-        fn replace(&mut self, _: &'static str, _: &'static str) {}
+        fn replace(&mut self, _: &str, _: &str) {}
     }
     let mut headers = Headers(None);
     finished.apply(&mut headers);

@@ -13,7 +13,7 @@ use session_core::{StoreKey, Timestamp};
 use store::{Engine, TestStore};
 
 /// What one store gets wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Defect {
     LookupCreates,
     LoadRemovesExpired,
