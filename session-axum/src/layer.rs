@@ -207,5 +207,8 @@ impl ResponseHeaders for Headers<'_> {
 
 /// The core promises lower-case names and printable ASCII, so that nothing is ever left out here.
 fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    Some((name.parse().ok()?, value.parse().ok()?))
+    let mut value: HeaderValue = value.parse().ok()?;
+    // The session's id has no business in anybody's log.
+    value.set_sensitive(name == "set-cookie");
+    Some((name.parse().ok()?, value))
 }

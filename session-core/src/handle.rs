@@ -15,10 +15,10 @@ use crate::error::Error;
 use crate::headers::{self, ResponseHeaders};
 use crate::manager::SessionManager;
 use crate::oplog::OpLog;
-use crate::plan::{CookieChange, Found, Intent};
+use crate::plan::Intent;
 use crate::record::Lifetime;
 use crate::session::{CommitStatus, Session};
-use crate::state::State;
+use crate::state::{Cookie, State};
 use crate::view::View;
 
 /// What an adapter keeps in the request: a session that is loaded when somebody asks for it.
@@ -113,16 +113,20 @@ impl Shared {
     }
 
     pub(crate) async fn commit(&self) -> Result<CommitStatus, Error> {
-        self.commit_what(Some).await
+        let _turn = self.commit_turn.lock().await;
+        self.commit_in_turn(Some).await
     }
 
-    /// Commits what `choose` leaves of what was wanted.
-    async fn commit_what(
+    /// Commits what `choose` leaves of what was wanted. The caller has the turn.
+    async fn commit_in_turn(
         &self,
         choose: impl FnOnce(Intent) -> Option<Intent>,
     ) -> Result<CommitStatus, Error> {
-        let _turn = self.commit_turn.lock().await;
-        let wanted = self.state().begin_commit()?;
+        let begun = self.state().begin_commit();
+        let wanted = begun.map_err(|(error, refused)| {
+            drop(refused);
+            error
+        })?;
         let Some(intent) = choose(wanted) else {
             return Ok(CommitStatus::Done);
         };
@@ -139,24 +143,23 @@ impl Shared {
     }
 
     async fn finish(&self) -> Finished {
+        // Nobody commits between the last commit and the moment at which the cookie is settled.
+        let _turn = self.commit_turn.lock().await;
         let committed = match self.opened.get() {
             None => {
                 self.state().response_sent = true;
                 return Finished::unused();
             }
             Some(Err(error)) => Err(error.clone()),
-            Some(Ok(())) => self.commit().await,
+            Some(Ok(())) => self.commit_in_turn(Some).await,
         };
-        let mut state = self.state();
-        state.response_sent = true;
-        let set_cookie = match (&committed, state.cookie, &state.found) {
-            (Ok(_), CookieChange::Send, Found::Live(live)) => {
-                Some(self.manager.set_cookie(&live.id, live.expires_at))
-            }
-            (Ok(_), CookieChange::Remove, _) => {
+        let cookie = self.state().settle_cookie();
+        let set_cookie = match (&committed, cookie) {
+            (Ok(_), Cookie::Send(id, expires_at)) => Some(self.manager.set_cookie(&id, expires_at)),
+            (Ok(_), Cookie::Remove) => {
                 Some(self.manager.config().checked().cookie.removal().to_owned())
             }
-            _ => None,
+            (_, _) => None,
         };
         Finished {
             used: true,
@@ -173,14 +176,16 @@ impl Shared {
                 let end = Intent {
                     log: OpLog::default(),
                     view,
+                    view_is_stale: false,
                     rotate: false,
                     resign: false,
                     ..wanted
                 };
                 end.end.then_some(end)
             };
+            let _turn = self.commit_turn.lock().await;
             // The failure has been logged, and there is no response to show it in.
-            let _ = self.commit_what(only_the_end).await;
+            let _ = self.commit_in_turn(only_the_end).await;
         }
     }
 }
@@ -206,7 +211,7 @@ impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         if !state.response_sent {
-            let wanted = state.abandon();
+            let wanted = state.cancel();
             drop(state);
             drop(wanted);
         }
@@ -214,7 +219,6 @@ impl Drop for AbandonOnDrop<'_> {
 }
 
 /// What the end of a request means for its response.
-#[derive(Debug)]
 #[must_use = "the response needs its headers"]
 pub struct Finished {
     used: bool,
@@ -246,6 +250,17 @@ impl Finished {
         if let Some(cookie) = &self.set_cookie {
             headers::set_cookie(headers, cookie);
         }
+    }
+}
+
+/// Shows whether there is a cookie, not which one.
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished")
+            .field("used", &self.used)
+            .field("sets_cookie", &self.set_cookie.is_some())
+            .field("error", &self.error)
+            .finish()
     }
 }
 

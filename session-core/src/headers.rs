@@ -35,9 +35,10 @@ pub(crate) fn set_cookie(headers: &mut impl ResponseHeaders, cookie: &str) {
 ///
 /// Quoted strings are passed over: a comma or a word in them is not a directive.
 fn keeps_out_shared_caches(value: &[u8]) -> bool {
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     let outside_quotes = |byte: &u8| {
-        quoted ^= *byte == b'"';
+        quoted ^= *byte == b'"' && !escaped;
+        escaped = quoted && *byte == b'\\' && !escaped;
         !quoted && *byte == b','
     };
     value
@@ -134,6 +135,7 @@ mod tests {
             "no-cache",
             "private=\"x\"",
             "x=\"a, private\"",
+            r#"x="\", private, \"""#,
             "",
         ] {
             assert_eq!(after(&[replaced]), ["no-store"], "{replaced}");

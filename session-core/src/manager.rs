@@ -238,7 +238,7 @@ impl Deadline<'_> {
 fn handle_of(found: &Found) -> Option<SessionRef> {
     match found {
         Found::Live(live) => Some(live.record.handle),
-        Found::Nothing | Found::Dead(_) => None,
+        Found::Nothing | Found::Several(_) | Found::Dead(_) => None,
     }
 }
 
@@ -262,7 +262,7 @@ fn log_opened(found: &Found, report: OpenReport) {
         Found::Dead(dead) if dead.in_grace => {
             tracing::debug!(target: "session", "an ended or rotated session id was used by a late request");
         }
-        Found::Dead(_) | Found::Nothing => {}
+        Found::Dead(_) | Found::Several(_) | Found::Nothing => {}
     }
     let OpenReport {
         ambiguous,

@@ -16,6 +16,8 @@ pub(crate) type Recompute = Arc<dyn Fn(Option<&[u8]>) -> Result<Encoded, Error> 
 pub(crate) enum Op {
     Set(EscapedKey<'static>, Encoded),
     Delete(EscapedKey<'static>),
+    /// Removes the value if it still is what was read.
+    Take(EscapedKey<'static>, Encoded),
     Update(EscapedKey<'static>, Recompute),
     Clear,
 }
@@ -37,10 +39,15 @@ impl OpLog {
                 .extract_if(.., |earlier| earlier.key() == Some(key))
                 .collect(),
             Op::Clear => std::mem::take(&mut self.0),
-            Op::Update(..) => Vec::new(),
+            Op::Take(..) | Op::Update(..) => Vec::new(),
         };
         self.0.push(op);
         Self(hidden)
+    }
+
+    /// A log of one operation.
+    pub(crate) fn of(op: Op) -> Self {
+        Self(vec![op])
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -65,6 +72,7 @@ impl OpLog {
                     None => view.delete(key.clone()),
                 },
                 Op::Delete(key) => view.delete(key.clone()),
+                Op::Take(key, read) => take(&mut view, key, read),
                 Op::Clear => view.clear(),
             }
         }
@@ -76,6 +84,7 @@ impl OpLog {
             match op {
                 Op::Set(key, value) => view.set(key.clone(), value.clone()),
                 Op::Delete(key) => view.delete(key.clone()),
+                Op::Take(key, read) => take(view, key, read),
                 Op::Clear => view.clear(),
                 Op::Update(key, recompute) => {
                     let current = view.get(key);
@@ -91,7 +100,9 @@ impl OpLog {
 impl Op {
     fn key(&self) -> Option<&EscapedKey<'static>> {
         match self {
-            Self::Set(key, _) | Self::Delete(key) | Self::Update(key, _) => Some(key),
+            Self::Set(key, _) | Self::Delete(key) | Self::Take(key, _) | Self::Update(key, _) => {
+                Some(key)
+            }
             Self::Clear => None,
         }
     }
@@ -100,6 +111,12 @@ impl Op {
 impl fmt::Debug for OpLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OpLog({} operations)", self.0.len())
+    }
+}
+
+fn take(view: &mut View, key: &EscapedKey<'static>, read: &[u8]) {
+    if view.get(key).is_some_and(|value| value.json() == read) {
+        view.delete(key.clone());
     }
 }
 

@@ -84,12 +84,16 @@ impl<E: From<Error>> Session<E> {
         let name = key.name();
         let key = EscapedKey::new(&name).into_owned();
         let value = encode(&value)?;
-        let mut state = self.shared.state();
-        self.check_growth(state.view.json_len_with(&key, &value))?;
-        let op = Op::Set(key.clone(), value.clone());
-        let hidden = state.record(op, |view| view.set(key, value));
-        drop(state);
-        drop(hidden);
+        let growth = {
+            let mut state = self.shared.state();
+            let growth = self.check_growth(state.view.json_len_with(&key, &value));
+            growth.map(|()| {
+                let op = Op::Set(key.clone(), value.clone());
+                state.record(op, |view| view.set(key, value))
+            })
+        };
+        // Neither the caller's error nor an operation of the application's is made or dropped under the lock.
+        drop(growth?);
         Ok(())
     }
 
@@ -104,8 +108,9 @@ impl<E: From<Error>> Session<E> {
         existed
     }
 
-    /// Reads the value under `key` and removes it. Two requests at the same time may both get it: it is not a
-    /// token that can be used only once.
+    /// Reads the value under `key` and removes it. What another request stored there meanwhile stays: only
+    /// what was read is removed. Two requests at the same time may both get the value: it is not a token that
+    /// can be used only once.
     ///
     /// # Errors
     /// [`ErrorKind::Deserialize`] if what is stored isn't a `T`; it then stays.
@@ -118,8 +123,8 @@ impl<E: From<Error>> Session<E> {
                 return Ok(None);
             };
             let taken = parse(value.json())?;
-            let owned = key.reborrow().into_owned();
-            if self.record_if(&key, Some(value.json()), Op::Delete(owned), None)? {
+            let op = Op::Take(key.reborrow().into_owned(), value.json().into());
+            if self.record_if(&key, Some(value.json()), op, None)? {
                 return Ok(Some(taken));
             }
         }
@@ -189,11 +194,8 @@ impl<E: From<Error>> Session<E> {
 
     /// Whether there is a value under `key`.
     pub fn contains(&self, key: impl AsRef<str>) -> bool {
-        self.shared
-            .state()
-            .view
-            .get(&EscapedKey::new(key.as_ref()))
-            .is_some()
+        let key = EscapedKey::new(key.as_ref());
+        self.shared.state().view.get(&key).is_some()
     }
 
     /// All keys, in no particular order.
@@ -265,7 +267,9 @@ impl<E: From<Error>> Session<E> {
     /// Writes down now what has been wanted so far, instead of at the end of the request.
     ///
     /// For handlers that outlive their response: WebSockets, server-sent events, streaming bodies. What they
-    /// change after the response head has left needs this call; without it there is an error in the log.
+    /// change after the response head has left needs this call; without it there is an error in the log
+    /// (unless a closure of an `update` holds a clone of the session, which then is never dropped). Such a
+    /// commit is no activity: it couldn't send the cookie, and cookie and record age together.
     ///
     /// # Errors
     /// [`ErrorKind::StoreUnavailable`], [`ErrorKind::Conflict`] and [`ErrorKind::PayloadTooLarge`] as for any

@@ -1,9 +1,11 @@
 //! What one request knows about its session and wants of it.
 
 use crate::data::SessionData;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::id::SessionId;
 use crate::oplog::{Op, OpLog};
 use crate::plan::{CookieChange, Found, Intent, LiveSession, OpenReport, Outcome};
+use crate::time::Timestamp;
 use crate::view::View;
 
 /// The state behind a [`Session`](crate::Session), under its lock.
@@ -20,17 +22,21 @@ pub(crate) struct State {
     /// The view may not be what the operations give on the data that was found.
     view_is_stale: bool,
     phase: Phase,
+    /// The request's future is gone.
+    is_abandoned: bool,
     pub(crate) response_sent: bool,
     /// What the commits so far mean for the cookie.
-    pub(crate) cookie: CookieChange,
+    cookie: CookieChange,
 }
 
 #[derive(Clone, Debug)]
 enum Phase {
     Active,
     Committing,
-    /// A commit failed, or was abandoned half-way. What is stored isn't known; nothing is tried again.
+    /// A commit failed, or was abandoned half-way. What is stored isn't known; nothing is tried again, except
+    /// that the session can still be ended.
     Failed(Error),
+    EndingAfter(Error),
 }
 
 impl State {
@@ -45,6 +51,7 @@ impl State {
             view: View::new(SessionData::empty()),
             view_is_stale: false,
             phase: Phase::Active,
+            is_abandoned: false,
             response_sent: false,
             cookie: CookieChange::Keep,
         }
@@ -79,6 +86,10 @@ impl State {
     /// Notes `op`, which `apply` does to the view. Returns what can be dropped once the lock is gone.
     pub(crate) fn record(&mut self, op: Op, apply: impl FnOnce(&mut View)) -> OpLog {
         apply(&mut self.view);
+        if self.is_abandoned {
+            tracing::error!(target: "session", "a session was changed after its request had been cancelled");
+            return OpLog::of(op);
+        }
         self.log.push(op)
     }
 
@@ -94,8 +105,14 @@ impl State {
         std::mem::take(&mut self.log)
     }
 
-    /// Forgets what was wanted. Returns what can be dropped once the lock is gone.
-    pub(crate) fn abandon(&mut self) -> OpLog {
+    /// The request was cancelled: what was wanted is forgotten, and so is what tasks that outlive it still
+    /// want. Returns what can be dropped once the lock is gone.
+    pub(crate) fn cancel(&mut self) -> OpLog {
+        (self.is_abandoned, self.response_sent) = (true, true);
+        self.abandon()
+    }
+
+    fn abandon(&mut self) -> OpLog {
         (self.end, self.rotate) = (false, false);
         std::mem::take(&mut self.log)
     }
@@ -105,21 +122,25 @@ impl State {
         !self.log.is_empty() || self.end || self.rotate
     }
 
-    /// Starts a commit with everything that was wanted up to now.
-    pub(crate) fn begin_commit(&mut self) -> Result<Intent, Error> {
-        match &self.phase {
-            Phase::Active => {}
-            Phase::Failed(error) => return Err(error.clone()),
-            Phase::Committing => {
-                let error = Error::new(
-                    crate::ErrorKind::StoreUnavailable,
-                    "an earlier commit was abandoned half-way; what it wrote isn't known",
-                );
+    /// Starts a commit with everything that was wanted up to now. Where an earlier one failed, that is the
+    /// error, together with what can be dropped once the lock is gone; an ending goes ahead all the same.
+    pub(crate) fn begin_commit(&mut self) -> Result<Intent, (Error, OpLog)> {
+        let failed = match &self.phase {
+            Phase::Active => None,
+            Phase::Failed(error) | Phase::EndingAfter(error) => Some(error.clone()),
+            Phase::Committing => Some(Error::new(
+                ErrorKind::StoreUnavailable,
+                "an earlier commit was abandoned half-way; what it wrote isn't known",
+            )),
+        };
+        match failed {
+            None => self.phase = Phase::Committing,
+            Some(error) if self.end => self.phase = Phase::EndingAfter(error),
+            Some(error) => {
                 self.phase = Phase::Failed(error.clone());
-                return Err(error);
+                return Err((error, self.abandon()));
             }
         }
-        self.phase = Phase::Committing;
         Ok(Intent {
             found: self.found.clone(),
             end: std::mem::take(&mut self.end),
@@ -132,14 +153,30 @@ impl State {
         })
     }
 
+    /// From now on no cookie can be sent; this is what the commits so far mean for it.
+    pub(crate) fn settle_cookie(&mut self) -> Cookie {
+        self.response_sent = true;
+        match (self.cookie, &self.found) {
+            (CookieChange::Send, Found::Live(live)) => {
+                Cookie::Send(live.id.clone(), live.expires_at)
+            }
+            (CookieChange::Remove, _) => Cookie::Remove,
+            _ => Cookie::Keep,
+        }
+    }
+
     /// Takes note of how a commit ended. What was wanted while it ran is laid over what it left.
     pub(crate) fn end_commit(&mut self, result: Result<Outcome, Error>) -> Result<(), Error> {
+        let result = match &self.phase {
+            Phase::EndingAfter(error) => Err(error.clone()),
+            _ => result,
+        };
         let settled = result.map(|outcome| {
-            self.cookie = match outcome.cookie {
+            self.cookie = match (outcome.cookie, &outcome.found) {
                 // Never for an id that is known to be dead.
-                CookieChange::Keep if outcome.dropped.is_some() => CookieChange::Keep,
-                CookieChange::Keep => self.cookie,
-                change => change,
+                (CookieChange::Keep, Found::Dead(_)) => CookieChange::Keep,
+                (CookieChange::Keep, _) => self.cookie,
+                (change, _) => change,
             };
             let data = if self.end {
                 SessionData::empty()
@@ -166,9 +203,16 @@ impl State {
     }
 }
 
+/// What the response does to the cookie.
+pub(crate) enum Cookie {
+    Keep,
+    Send(SessionId, Timestamp),
+    Remove,
+}
+
 fn stored_data(found: &Found) -> SessionData {
     match found {
         Found::Live(live) => live.record.data.clone(),
-        Found::Nothing | Found::Dead(_) => SessionData::empty(),
+        Found::Nothing | Found::Several(_) | Found::Dead(_) => SessionData::empty(),
     }
 }

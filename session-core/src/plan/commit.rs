@@ -5,6 +5,7 @@ use super::end::End;
 use super::rotate::Rotate;
 use super::update::Update;
 use super::{Answer, Context, CookieChange, Deed, DropReason, Found, Outcome, Step};
+use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
 use crate::oplog::OpLog;
 use crate::view::View;
@@ -87,6 +88,8 @@ impl Commit {
         if view_is_stale {
             view = match log.replay(view.into_base()) {
                 Ok(view) => view,
+                // A logout doesn't fail for what was wanted beside it.
+                Err(_) if end => View::new(SessionData::empty()),
                 Err(error) => return Step::fail(error),
             };
         }
@@ -94,12 +97,20 @@ impl Commit {
         let create = (!view.is_empty()).then(|| Create::new(view.encode()));
         match found {
             Found::Live(session) if end => {
-                let mut end = End::new(session.key);
+                let mut end = End::new(session.key, Vec::new());
                 let step = end.start(Some(session.to_record()), cx);
                 self.end(end, step, create, can_send_cookie, cx)
             }
+            Found::Several(mut sessions) if end => match sessions.pop() {
+                Some(session) => {
+                    let mut end = End::new(session.key, sessions);
+                    let step = end.start(Some(session.to_record()), cx);
+                    self.end(end, step, create, can_send_cookie, cx)
+                }
+                None => Step::fail(super::broken_contract()),
+            },
             Found::Dead(dead) if end => {
-                let mut end = End::new(dead.key);
+                let mut end = End::new(dead.key, Vec::new());
                 let step = end.start(dead.record, cx);
                 self.end(end, step, create, can_send_cookie, cx)
             }
@@ -108,7 +119,7 @@ impl Commit {
                 self.rotate(Box::new(Rotate::new(session, log, view)), Answer::Ready, cx)
             }
             Found::Live(session) => self.update(
-                Box::new(Update::new(session, log, view, resign)),
+                Box::new(Update::new(session, log, view, resign, can_send_cookie)),
                 Answer::Ready,
                 cx,
             ),
@@ -119,7 +130,7 @@ impl Commit {
                     ..Outcome::unchanged(Found::Dead(dead))
                 }))
             }
-            found @ (Found::Nothing | Found::Dead(_)) => match create {
+            found @ (Found::Nothing | Found::Several(_) | Found::Dead(_)) => match create {
                 Some(_) if !can_send_cookie => Step::fail(response_sent()),
                 Some(create) => self.create(create, Answer::Ready, cx),
                 None => Step::Done(Ok(Outcome::unchanged(found))),

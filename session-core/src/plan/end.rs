@@ -1,6 +1,6 @@
 //! Ending: a logout ends the session, whichever of its ids it came with.
 
-use super::{Answer, Call, Context, MAX_CHAIN, MAX_CONFLICTS, MAX_ERRORS, Step};
+use super::{Answer, Call, Context, LiveSession, MAX_CHAIN, MAX_CONFLICTS, MAX_ERRORS, Step};
 use crate::error::Error;
 use crate::id::StoreKey;
 use crate::record::{Record, RecordState};
@@ -11,15 +11,18 @@ use crate::store::{Expect, SaveOutcome};
 #[derive(Debug)]
 pub(super) struct End {
     key: StoreKey,
+    /// Sessions that have to end after this one.
+    others: Vec<LiveSession>,
     errors: u32,
     conflicts: u32,
     followed: u32,
 }
 
 impl End {
-    pub(super) fn new(key: StoreKey) -> Self {
+    pub(super) fn new(key: StoreKey, others: Vec<LiveSession>) -> Self {
         Self {
             key,
+            others,
             errors: 0,
             conflicts: 0,
             followed: 0,
@@ -38,12 +41,10 @@ impl End {
         match answer {
             Answer::Ready => Step::Call(Call::Load(self.key)),
             Answer::Loaded(Some(record)) => self.bury(record, cx).into(),
-            // It has expired, by this server's clock. Another server's may be behind, or this one may be set
-            // back; a logout holds by every clock.
             Answer::Loaded(None) | Answer::Saved(SaveOutcome::Missing) => {
-                Step::Call(Call::Delete(self.key))
+                self.bury_nothing(cx).into()
             }
-            Answer::Saved(SaveOutcome::Saved) | Answer::Deleted => Step::Done(Ok(())),
+            Answer::Saved(SaveOutcome::Saved) => self.next(cx),
             Answer::Saved(SaveOutcome::Conflict(current)) => {
                 self.conflicts += 1;
                 match current {
@@ -52,6 +53,7 @@ impl End {
                     None => Step::Call(Call::Load(self.key)),
                 }
             }
+            Answer::Deleted => Step::fail(super::broken_contract()),
             // Whether the write landed is seen by looking; writing the tombstone twice does no harm.
             Answer::Failed(error) => {
                 self.errors += 1;
@@ -64,9 +66,37 @@ impl End {
         }
     }
 
+    /// It has expired by this server's clock. Another server's may be behind, or this one may be set back; a
+    /// logout holds by every clock.
+    fn bury_nothing(&mut self, cx: &Context<'_>) -> Result<Step<()>, Error> {
+        let state = RecordState::Ended { at: cx.now };
+        let (version, expires_at) = (cx.new_version()?, cx.now.saturating_add(cx.policy.grace));
+        let record = Record {
+            version,
+            expires_at,
+            state,
+        };
+        Ok(Step::Call(Call::Save {
+            key: self.key,
+            record,
+            expect: Expect::Absent,
+        }))
+    }
+
+    /// Goes on with the next session that has to end.
+    fn next(&mut self, cx: &Context<'_>) -> Step<()> {
+        match self.others.pop() {
+            Some(session) => {
+                self.key = session.key;
+                self.bury(session.to_record(), cx).into()
+            }
+            None => Step::Done(Ok(())),
+        }
+    }
+
     fn bury(&mut self, record: Record, cx: &Context<'_>) -> Result<Step<()>, Error> {
         match record.state {
-            RecordState::Ended { .. } => Ok(Step::Done(Ok(()))),
+            RecordState::Ended { .. } => Ok(self.next(cx)),
             RecordState::Superseded { successor, .. } => {
                 self.followed += 1;
                 if self.followed > MAX_CHAIN {

@@ -91,6 +91,8 @@ pub(crate) enum Found {
     /// No session: no id, or an id under which nothing lives.
     Nothing,
     Live(LiveSession),
+    /// Several live sessions came with one request. None is used, but a logout ends them all.
+    Several(Vec<LiveSession>),
     /// A session that was rotated or ended.
     Dead(DeadSession),
 }

@@ -72,7 +72,7 @@ impl Open {
             Found::Dead(dead) if self.dead.as_ref().is_none_or(|other| !other.in_grace) => {
                 self.dead = Some(dead);
             }
-            Found::Dead(_) | Found::Nothing => {}
+            Found::Dead(_) | Found::Nothing | Found::Several(_) => {}
         }
     }
 
@@ -80,7 +80,10 @@ impl Open {
     fn decide(&mut self) -> (Found, OpenReport) {
         self.report.ambiguous = self.live.len() > 1;
         let found = match (self.live.pop(), self.dead.take()) {
-            (Some(_), _) if self.report.ambiguous => Found::Nothing,
+            (Some((last, _)), _) if self.report.ambiguous => {
+                let others = self.live.drain(..).map(|(live, _)| live);
+                Found::Several(others.chain([last]).collect())
+            }
             (Some((live, outdated)), _) => {
                 self.report.outdated = outdated;
                 Found::Live(live)

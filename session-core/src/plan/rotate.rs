@@ -187,7 +187,13 @@ impl Rotate {
             RecordState::Superseded { .. } | RecordState::Ended { .. } => {
                 self.take_back(Ok(Outcome::lost(self.old.key, Some(record))))
             }
-            RecordState::Live(_) if record.version == self.old.version => self.bury(cx),
+            RecordState::Live(_) if record.version == self.old.version => {
+                self.conflicts += 1;
+                if self.conflicts > MAX_CONFLICTS {
+                    return Err(too_many_conflicts());
+                }
+                self.bury(cx)
+            }
             RecordState::Live(live) => {
                 // The version has moved on, so that no earlier burial of ours can land any more.
                 self.ambiguous = false;

@@ -18,17 +18,26 @@ pub(super) struct Update {
     view: View,
     /// The cookie has to be sent anew, whether or not activity is due.
     resign: bool,
+    /// Without a cookie there is no note of activity: the two age together.
+    can_send_cookie: bool,
     conflicts: u32,
     writing: Option<(LiveSession, Deed)>,
 }
 
 impl Update {
-    pub(super) fn new(session: LiveSession, log: OpLog, view: View, resign: bool) -> Self {
+    pub(super) fn new(
+        session: LiveSession,
+        log: OpLog,
+        view: View,
+        resign: bool,
+        can_send_cookie: bool,
+    ) -> Self {
         Self {
             session,
             log,
             view,
             resign,
+            can_send_cookie,
             conflicts: 0,
             writing: None,
         }
@@ -52,7 +61,8 @@ impl Update {
     /// Decides from the session as last read: save it, touch it, or leave it.
     fn write(&mut self, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
         let mut next = self.session.clone();
-        let active = self.resign || cx.is_activity_due(&next.record);
+        let due = self.resign || cx.is_activity_due(&next.record);
+        let active = due && self.can_send_cookie;
         if active {
             next.record.last_active_at = next.record.last_active_at.max(cx.now);
             next.expires_at = cx.policy.lifetime.expires_at(&next.record);
@@ -114,7 +124,7 @@ impl Update {
         match outcome {
             SaveOutcome::Saved => {
                 let moved = written.record.last_active_at != self.session.record.last_active_at;
-                let cookie = if moved || self.resign {
+                let cookie = if self.can_send_cookie && (moved || self.resign) {
                     CookieChange::Send
                 } else {
                     CookieChange::Keep

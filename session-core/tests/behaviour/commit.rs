@@ -367,3 +367,68 @@ async fn hostile_headers_are_bounded() {
         assert_eq!(read(&hostile).await, 0);
     }
 }
+
+/// CM-8: a logout holds though an earlier commit of its request failed; the request still fails.
+#[tokio::test]
+async fn a_logout_holds_after_a_failed_commit() {
+    let mut scene = Scene::with_session(config()).await;
+    let ((), response) = request(&scene, async |session| {
+        session.set("n", 2).unwrap();
+        scene
+            .store
+            .fail_next(StoreError::unknown("connection reset"));
+        assert!(session.commit().await.is_err());
+        session.destroy();
+    })
+    .await;
+    assert!(response.error.is_some() && response.set_cookies().is_empty());
+    assert_eq!(scene.store.calls(), ["load", "save", "bury"]);
+    assert_eq!(scene.read_n().await, None);
+}
+
+/// RQ-5: a logout ends every live session that came with the request.
+#[tokio::test]
+async fn a_logout_ends_every_session_that_came_along() {
+    let mut scene = Scene::with_session(config()).await;
+    let first = scene.jar.take().unwrap();
+    scene.request(|session| session.set("n", 2).unwrap()).await;
+    let second = scene.jar.take().unwrap();
+    scene.jar = Some(format!("{first}; session_id={second}"));
+    let response = scene.request(Session::destroy).await;
+    assert_eq!(response.cookie().as_deref(), Some(""));
+    for cookie in [first, second] {
+        scene.jar = Some(cookie);
+        assert_eq!(scene.read_n().await, None);
+    }
+}
+
+/// CM-5: what `take` removes is what it read: a value that came meanwhile stays.
+#[tokio::test]
+async fn take_removes_what_it_read() {
+    let mut scene = Scene::with_session(config()).await;
+    let cookie = scene.jar.clone();
+    let (taken, response) = request(&scene, async |session| {
+        let taken = session.take::<i64>("n").unwrap();
+        scene
+            .request_with(cookie.clone(), |session| session.set("n", 2).unwrap())
+            .await;
+        taken
+    })
+    .await;
+    assert!(response.error.is_none());
+    assert_eq!((taken, scene.read_n().await), (Some(1), Some(2)));
+}
+
+/// TM-3: a commit that can't send the cookie is no activity, so that record and cookie age together.
+#[tokio::test]
+async fn commits_after_the_response_are_no_activity() {
+    let mut scene = Scene::with_session(config()).await;
+    let (session, _) = request(&scene, async |session| session).await;
+    let before = session.expires_at();
+    scene.clock.advance(std::time::Duration::from_secs(1800));
+    session.set("n", 2).unwrap();
+    session.commit().await.unwrap();
+    assert_eq!(session.expires_at(), before);
+    let response = scene.request(|session| drop(session.keys())).await;
+    assert_eq!(response.set_cookies().len(), 1);
+}

@@ -9,9 +9,6 @@ use super::requests::{Answer, Data, Kind};
 use super::schedule::{ABSOLUTE, GRACE};
 use super::world::{Reply, StoreCall};
 
-/// Why a key is dead under which a logout found nothing alive, by its clock.
-const LOGGED_OUT: &str = "logged out";
-
 /// Follows every write with a model of its own, and every request to its end.
 #[derive(Default)]
 pub(super) struct Oracle {
@@ -175,17 +172,10 @@ impl Oracle {
                 self.requests[request].extended = true;
             }
             (StoreCall::Delete(key), Reply::Done) => {
-                self.deleted(request, *key);
+                self.records.remove(key);
+                self.dead.entry(*key).or_insert("taken back");
             }
             _ => {}
-        }
-    }
-
-    fn deleted(&mut self, request: usize, key: StoreKey) {
-        if self.records.remove(&key).is_some() {
-            let by_logout = self.requests[request].kind.destroys();
-            let why = if by_logout { LOGGED_OUT } else { "taken back" };
-            self.dead.entry(key).or_insert(why);
         }
     }
 
@@ -534,8 +524,10 @@ impl Oracle {
                 .loaded
                 .as_ref()
                 .filter(|_| log.kind.destroys() && acknowledged)?;
-            // Slower than the session's own life: its tombstone may have gone when it would have.
-            if loaded.is_expired(log.answered_at) {
+            // Slower than the session's own life: its tombstone may have gone when it would have. What such a
+            // logout ends leads nowhere for the next one.
+            let leads_nowhere = matches!(loaded.state, RecordState::Ended { .. });
+            if loaded.is_expired(log.answered_at) || leads_nowhere {
                 return None;
             }
             let (key, record) = self.end_of_chain(log.key?);
@@ -565,7 +557,6 @@ impl Oracle {
             return;
         }
         match record {
-            None if self.dead.get(&end) == Some(&LOGGED_OUT) => {}
             None => self.broken(format!(
                 "(f) {key} was superseded by {end}, where nothing is"
             )),
