@@ -1,14 +1,21 @@
 //! CM-2: changes are committed on every outcome, except that a panic commits nothing but an ending.
 
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use session_axum::{Error, Main, Session};
+use session_axum::{Error, Main, Session, SessionLayer, SessionManager};
+use session_core::{Clock, Timestamp};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::common::{Call, SpyStore, Visitor};
+use crate::common::{Call, SpyStore, Visitor, config};
 use crate::{NAME, ada, app, become_eve, layer, name, routes};
 
 /// What a handler does with its session before it fails.
@@ -180,4 +187,49 @@ async fn a_handlers_session_error_is_answered_without_details() {
     let mut ada = ada(&app, &store).await;
     let reply = ada.send("GET /", "").await;
     assert_eq!((reply.status, reply.text()), (500, "internal server error"));
+}
+
+/// A clock that stands still until a test moves it on.
+#[derive(Clone, Default)]
+struct HandClock(Arc<AtomicU64>);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(pending())
+    }
+}
+
+/// CM-6, CM-9: a session that has run out while its request was under way isn't brought back. The answer
+/// stands, and somebody is told.
+#[tokio::test]
+async fn a_session_that_expires_under_way_is_not_brought_back() {
+    let (clock, dropped) = (HandClock::default(), Arc::new(AtomicUsize::new(0)));
+    let count = dropped.clone();
+    let config = config().on_dropped(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let store = SpyStore::default();
+    let config = config.build().unwrap();
+    let manager = SessionManager::with_clock(config, store.clone(), clock.clone());
+    let routes = routes(
+        async move |session: Session| -> Result<&'static str, Error> {
+            session.set(NAME, "Eve")?;
+            clock.0.fetch_add(3_600_000, Ordering::Relaxed);
+            Ok("done")
+        },
+    );
+    let app = routes.layer(SessionLayer::from_manager(manager));
+    let ada = ada(&app, &store).await;
+    let reply = ada.clone().send("GET /", "").await;
+    assert_eq!((reply.status, reply.text()), (200, "done"));
+    assert_eq!(reply.session_cookie(), None);
+    assert_eq!(store.take_calls(), [Call::Load, Call::Update]);
+    assert_eq!(
+        (name(&ada).await.as_str(), dropped.load(Ordering::Relaxed)),
+        ("nobody", 1)
+    );
 }
