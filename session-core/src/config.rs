@@ -220,7 +220,8 @@ impl SessionConfigBuilder {
     }
 
     /// How much time passes before activity is written down again, and the cookie sent again with it.
-    /// Default: a tenth of `max_age`. Zero writes on every use.
+    /// Default: a tenth of `max_age`. Zero writes on every use; an interval above `max_age` never comes, so that
+    /// a session ends `max_age` after it began, however active it is.
     pub fn touch_interval(mut self, interval: Duration) -> Self {
         self.touch_interval = Some(interval);
         self

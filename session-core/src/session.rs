@@ -271,6 +271,9 @@ impl<E: From<Error>> Session<E> {
     /// (unless a closure of an `update` holds a clone of the session, which then is never dropped). Such a
     /// commit is no activity: it couldn't send the cookie, and cookie and record age together.
     ///
+    /// If a later commit of the same request fails, the response is an error without our cookie, also where an
+    /// earlier one rotated or ended the session: the visitor is then signed out.
+    ///
     /// # Errors
     /// [`ErrorKind::StoreUnavailable`], [`ErrorKind::Conflict`] and [`ErrorKind::PayloadTooLarge`] as for any
     /// commit; the request then fails. [`ErrorKind::ResponseSent`] if a new or rotated session needs a
