@@ -1,6 +1,7 @@
 //! What the routes do, for every framework alike: from a session and the request's parts to an answer.
 
 use std::ops::Deref;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -124,12 +125,12 @@ pub(crate) fn info<E: SessionError>(session: &Session<E>) -> Answer {
 
 /// The answer with a status of the client's choice.
 pub(crate) fn status(code: &str) -> Result<Answer, Answer> {
-    match code.parse() {
-        Ok(status @ 200..=399) => Ok(Answer {
+    match number(code) {
+        Some(status @ 200..=399) => Ok(Answer {
             status,
             ..Answer::ok()
         }),
-        Ok(status @ 400..=599) => Ok(Answer::error(status, "the status that was asked for")),
+        Some(status @ 400..=599) => Ok(Answer::error(status, "the status that was asked for")),
         _ => Err(Answer::error(
             400,
             "the status must be a number from 200 to 599",
@@ -148,8 +149,8 @@ pub(crate) fn not_built() -> Answer {
 }
 
 pub(crate) fn wait(ms: Option<&str>) -> Result<Duration, Answer> {
-    match ms.map(str::parse) {
-        Some(Ok(ms @ 0..=LONGEST_WAIT_MS)) => Ok(Duration::from_millis(ms)),
+    match ms.and_then(number) {
+        Some(ms @ 0..=LONGEST_WAIT_MS) => Ok(Duration::from_millis(ms)),
         _ => Err(Answer::error(
             400,
             "the query needs ms=N, a number of milliseconds up to 10000",
@@ -159,13 +160,19 @@ pub(crate) fn wait(ms: Option<&str>) -> Result<Duration, Answer> {
 
 /// The lines that a stream consists of.
 pub(crate) fn chunks(n: Option<&str>) -> Result<impl Iterator<Item = String> + use<>, Answer> {
-    match n.map(str::parse) {
-        Some(Ok(n @ 0..=MOST_CHUNKS)) => Ok((0..n).map(|at| format!("chunk {at}\n"))),
+    match n.and_then(number) {
+        Some(n @ 0..=MOST_CHUNKS) => Ok((0..n).map(|at| format!("chunk {at}\n"))),
         _ => Err(Answer::error(
             400,
             "the query needs n=N, a number of lines up to 1000",
         )),
     }
+}
+
+/// A number in plain digits; Rust's own parser takes a leading plus too.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
 }
 
 pub(crate) fn json_body(body: &[u8]) -> Result<Value, Answer> {

@@ -3,7 +3,7 @@
 //! ```text
 //! format 1, integers little-endian, times in milliseconds since the Unix epoch:
 //!
-//!   format: u8 = 1 | kind: u8 | version: 16 bytes | expires at: u64 | last active or died at: u64 | …
+//!   magic: u8 = 0x53 | format: u8 = 1 | kind: u8 | version: 16 bytes | expires at: u64 | last active or died at: u64 | …
 //!
 //!   kind 0, live:        created at: u64 | handle: 16 bytes | flags: u8
 //!                        [lifetime, flag 1: idle: u64 | absolute: u64]
@@ -13,7 +13,7 @@
 //!   kind 2, ended:       nothing
 //! ```
 //!
-//! What a touch changes lies side by side at fixed places (bytes 2 to 34), so that an engine can change
+//! What a touch changes lies side by side at fixed places (bytes 3 to 35), so that an engine can change
 //! it without reading or rewriting the data; nothing else depends on those bytes.
 //!
 //! A reader takes exactly these bytes: trailing ones and unknown kinds are corruption. A flag that it doesn't
@@ -28,6 +28,8 @@ use crate::id::{SessionRef, StoreKey, Version};
 use crate::record::{Lifetime, LiveRecord, Record, RecordState, UserBinding};
 use crate::time::Timestamp;
 
+/// Tells a record from bytes that never were one, whatever their second byte says.
+const MAGIC: u8 = b'S';
 const FORMAT: u8 = 1;
 const LIVE: u8 = 0;
 const SUPERSEDED: u8 = 1;
@@ -35,8 +37,9 @@ const ENDED: u8 = 2;
 const HAS_LIFETIME: u8 = 1;
 const HAS_USER: u8 = 2;
 const KNOWN_FLAGS: u8 = HAS_LIFETIME | HAS_USER;
-/// Where the flags of a live record lie: behind format, kind, version, three times and the handle.
-const FLAGS_AT: usize = 1 + 1 + 16 + 3 * 8 + 16;
+const KIND_AT: usize = 2;
+/// Where the flags of a live record lie: behind magic, format, kind, version, three times and the handle.
+const FLAGS_AT: usize = 3 + 16 + 3 * 8 + 16;
 
 /// Bytes that are not a record that this version of the library can read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,11 +65,11 @@ impl std::error::Error for DecodeError {}
 impl Record {
     /// The record as bytes, in the format that every version of this library from this one on can read.
     ///
-    /// Bytes 2 to 18 are the version, 18 to 26 the expiry and 26 to 34 the last activity, both as milliseconds
+    /// Bytes 3 to 19 are the version, 19 to 27 the expiry and 27 to 35 the last activity, both as milliseconds
     /// since the Unix epoch, little-endian: an engine may change them in place, and nothing else depends on
-    /// them. Byte 1 is 0 for a live record.
+    /// them. Byte 2 is 0 for a live record.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![FORMAT, self.kind()];
+        let mut out = vec![MAGIC, FORMAT, self.kind()];
         out.extend_from_slice(self.version.as_bytes());
         put_time(&mut out, self.expires_at);
         match &self.state {
@@ -89,19 +92,19 @@ impl Record {
     /// [`DecodeError::NewerFormat`] for what only a newer version of this library can read, and
     /// [`DecodeError::Corrupt`] for the rest.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        match bytes.first() {
-            Some(&FORMAT) => {}
-            Some(&format) if format > FORMAT => return Err(DecodeError::NewerFormat),
+        match bytes {
+            [MAGIC, FORMAT, ..] => {}
+            [MAGIC, format, ..] if *format > FORMAT => return Err(DecodeError::NewerFormat),
             _ => return Err(DecodeError::Corrupt),
         }
-        if bytes.get(1) == Some(&LIVE)
+        if bytes.get(KIND_AT) == Some(&LIVE)
             && bytes
                 .get(FLAGS_AT)
                 .is_some_and(|flags| flags & !KNOWN_FLAGS != 0)
         {
             return Err(DecodeError::NewerFormat);
         }
-        read_record(&mut Reader(&bytes[1..])).ok_or(DecodeError::Corrupt)
+        read_record(&mut Reader(&bytes[KIND_AT..])).ok_or(DecodeError::Corrupt)
     }
 
     fn kind(&self) -> u8 {
@@ -296,7 +299,7 @@ mod tests {
             }
             let long = [&good[..], b"}"].concat();
             assert_eq!(Record::decode(&long), Err(DecodeError::Corrupt));
-            for position in 1..good.len() {
+            for position in 2..good.len() {
                 for bit in 0..8 {
                     let mut bytes = good.clone();
                     bytes[position] ^= 1 << bit;
@@ -312,9 +315,11 @@ mod tests {
     #[test]
     fn a_newer_format_is_told_apart() {
         let mut bytes = records()[0].encode();
-        bytes[0] = 2;
+        bytes[1] = 2;
         assert_eq!(Record::decode(&bytes), Err(DecodeError::NewerFormat));
         bytes[0] = 0;
+        assert_eq!(Record::decode(&bytes), Err(DecodeError::Corrupt));
+        bytes[..2].copy_from_slice(&[MAGIC, 0]);
         assert_eq!(Record::decode(&bytes), Err(DecodeError::Corrupt));
         for record in &records()[..2] {
             let mut bytes = record.encode();
@@ -328,7 +333,7 @@ mod tests {
     fn the_format_does_not_change() {
         let ended = &records()[3];
         let expected = [
-            &[1, 2][..],
+            &[0x53, 1, 2][..],
             &[9; 16],
             &[10, 0, 0, 0, 0, 0, 0, 0],
             &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x1F, 0],

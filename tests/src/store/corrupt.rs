@@ -86,9 +86,8 @@ pub async fn delete_removes_an_unreadable_record(harness: &impl StoreHarness) {
     }
 }
 
-/// Bytes that no version of the library has written. The first one is where a record's format stands, and
-/// every format number above the current one stands for a newer version.
-pub(super) const NOT_A_RECORD: &[u8] = b"\0 is not a record";
+/// Bytes that no version of the library has written: a record begins with another one.
+pub(super) const NOT_A_RECORD: &[u8] = b"\xFF is not a record";
 
 /// Nothing, garbage, a record cut short and one with a byte too many.
 fn corrupt(record: &Record) -> [Vec<u8>; 4] {
@@ -104,7 +103,7 @@ fn corrupt(record: &Record) -> [Vec<u8>; 4] {
 
 fn newer(record: &Record) -> Vec<u8> {
     let mut bytes = record.encode();
-    bytes[0] = u8::MAX;
+    bytes[1] = u8::MAX;
     assert_eq!(Record::decode(&bytes), Err(DecodeError::NewerFormat));
     bytes
 }
