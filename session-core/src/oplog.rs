@@ -161,6 +161,7 @@ mod tests {
             Op::Clear,
             append("a", "3"),
             append("b", "4"),
+            Op::Take(key("a"), b"1"[..].into()),
         ];
         let bases = [
             vec![],
@@ -186,7 +187,7 @@ mod tests {
                 sequences += 1;
             }
         }
-        assert_eq!(sequences, 3 * 1296);
+        assert_eq!(sequences, 3 * 2401);
     }
 
     /// The log doesn't grow with the number of writes to one key.

@@ -5,7 +5,7 @@ use crate::workspace::{self, Texts};
 
 const LONGEST_RUST_FILE: usize = 700;
 const LEFTOVERS: [&str; 4] = ["TODO", "FIXME", "todo!", "dbg!"];
-const PATHS_OF_A_MACHINE: [&str; 3] = ["/home/", "/work/", "/root/"];
+const PATHS_OF_A_MACHINE: [&str; 3] = ["/home/", "/Users/", "/root/"];
 
 pub(crate) fn run() -> Result<()> {
     let texts = workspace::texts()?;
@@ -151,10 +151,10 @@ mod tests {
 
     #[test]
     fn paths_of_a_machine_are_found() {
-        let found = problems(&[("README.md", "see\n`/work/main` and file:///home/me")]);
+        let found = problems(&[("README.md", "see\n`/Users/me` and file:///home/me")]);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(problems(&[("README.md", "https://example.com/home/ or a/root/b")]).is_empty());
-        assert!(problems(&[("demo/README.md", "/work/")]).is_empty());
+        assert!(problems(&[("demo/README.md", "/Users/")]).is_empty());
     }
 
     #[test]
