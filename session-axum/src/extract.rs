@@ -3,13 +3,14 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts, OriginalUri};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::HeaderValue;
 use http::header::COOKIE;
 use http::request::Parts;
+use session_core::{Main, RequestSessions};
 
-use crate::layer::Slot;
-use crate::{Error, Main};
+use crate::Error;
+use crate::layer::original_path;
 
 const ADVICE: &str = "there is no session here: add .layer(SessionLayer::new(config, store)) around the route \
                       (after it, in a Router), and don't exclude its path";
@@ -52,8 +53,7 @@ impl<S: Sync, N: 'static> FromRequestParts<S> for Session<N> {
         let session =
             <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
         session.ok_or_else(|| {
-            let original = parts.extensions.get::<OriginalUri>();
-            let path = original.map_or(&parts.uri, |original| &original.0).path();
+            let path = original_path(&parts.uri, &parts.extensions);
             tracing::error!(target: "session", path, "{ADVICE}");
             session_core::Error::no_middleware(ADVICE).into()
         })
@@ -64,7 +64,8 @@ impl<S: Sync, N: 'static> OptionalFromRequestParts<S> for Session<N> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Error> {
-        let Some(slot) = parts.extensions.get::<Slot<N>>() else {
+        let sessions = parts.extensions.get::<RequestSessions>();
+        let Some(handle) = sessions.and_then(RequestSessions::find::<N>) else {
             return Ok(None);
         };
         let cookies = parts
@@ -72,7 +73,7 @@ impl<S: Sync, N: 'static> OptionalFromRequestParts<S> for Session<N> {
             .get_all(COOKIE)
             .iter()
             .map(HeaderValue::as_bytes);
-        let session = slot.handle.load(cookies).await?;
+        let session = handle.load(cookies).await?;
         Ok(Some(Self {
             session,
             name: PhantomData,

@@ -1,7 +1,7 @@
 //! The layer and the service that it makes.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 
 use axum::extract::OriginalUri;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{Extensions, Request, Uri};
 use session_core::store::SessionStore;
-use session_core::{ResponseHeaders, SessionConfig, SessionHandle, SessionManager};
+use session_core::{Main, RequestSessions, SessionConfig, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Error, Main};
+use crate::Error;
 
 type OnError = Arc<dyn Fn(&Error) -> Response + Send + Sync>;
 
@@ -131,16 +131,17 @@ where
         // The service that was polled ready answers; its clone waits for the next request.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        if self.layer.leaves_alone(&request) {
-            return Box::pin(
-                async move { inner.call(request).await.map(IntoResponse::into_response) },
-            );
-        }
-        let handle = self.layer.manager.handle();
-        request.extensions_mut().insert(Slot::<N> {
-            handle: handle.clone(),
-            name: PhantomData,
-        });
+        let sessions = match self.layer.enter(&request) {
+            Ok(Some(sessions)) => sessions,
+            Ok(None) => {
+                return Box::pin(async move {
+                    inner.call(request).await.map(IntoResponse::into_response)
+                });
+            }
+            Err(error) => return Box::pin(ready(Ok((self.layer.on_error)(&error)))),
+        };
+        let handle = sessions.handle().clone();
+        request.extensions_mut().insert(sessions);
         let on_error = self.layer.on_error.clone();
         Box::pin(async move {
             let work = async { inner.call(request).await.map(IntoResponse::into_response) };
@@ -149,66 +150,22 @@ where
                 Some(error) => on_error(&error.clone().into()),
                 None => result?,
             };
-            finished.apply(&mut Headers(response.headers_mut()));
+            finished.apply(response.headers_mut());
             Ok(response)
         })
     }
 }
 
 impl<N: 'static> SessionLayer<N> {
-    /// Whether the path is excluded, or an identical layer further out has already been at work.
-    fn leaves_alone<B>(&self, request: &Request<B>) -> bool {
-        let config = self.manager.config();
-        let original = request
-            .extensions()
-            .get::<OriginalUri>()
-            .map_or(request.uri(), |original| &original.0);
-        let outer = request.extensions().get::<Slot<N>>();
-        config.is_excluded(original.path())
-            || outer
-                .is_some_and(|outer| outer.handle.config().cookie_name() == config.cookie_name())
+    fn enter<B>(&self, request: &Request<B>) -> Result<Option<RequestSessions>, Error> {
+        let outer = request.extensions().get::<RequestSessions>();
+        let path = original_path(request.uri(), request.extensions());
+        Ok(self.manager.enter::<N>(outer, path)?)
     }
 }
 
-/// What the layer leaves in the request's extensions for the extractor.
-pub(crate) struct Slot<N> {
-    pub(crate) handle: SessionHandle,
-    name: PhantomData<fn() -> N>,
-}
-
-impl<N> Clone for Slot<N> {
-    fn clone(&self) -> Self {
-        Self {
-            handle: self.handle.clone(),
-            name: PhantomData,
-        }
-    }
-}
-
-struct Headers<'r>(&'r mut HeaderMap);
-
-impl ResponseHeaders for Headers<'_> {
-    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
-    }
-
-    fn append(&mut self, name: &str, value: &str) {
-        if let Some((name, value)) = header(name, value) {
-            self.0.append(name, value);
-        }
-    }
-
-    fn replace(&mut self, name: &str, value: &str) {
-        if let Some((name, value)) = header(name, value) {
-            self.0.insert(name, value);
-        }
-    }
-}
-
-/// The core promises lower-case names and printable ASCII, so that nothing is ever left out here.
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let mut value: HeaderValue = value.parse().ok()?;
-    // The session's id has no business in anybody's log.
-    value.set_sensitive(name == "set-cookie");
-    Some((name.parse().ok()?, value))
+/// The path that the client sent, with nothing stripped by nested routers.
+pub(crate) fn original_path<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r str {
+    let original = extensions.get::<OriginalUri>();
+    original.map_or(uri, |original| &original.0).path()
 }

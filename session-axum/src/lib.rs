@@ -65,14 +65,10 @@ pub use layer::{SessionLayer, SessionService};
 /// The core, for what isn't listed here: stores, clocks and the rest.
 pub use session_core;
 pub use session_core::{
-    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, SameSite, Secret,
+    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, Main, SameSite, Secret,
     SessionConfig, SessionConfigBuilder, SessionKey, SessionManager, SessionRef, Sweeper,
     Timestamp, UserBinding, WriteKey,
 };
-
-/// The application's main session: the one that is meant where no other is named.
-#[derive(Clone, Copy, Debug)]
-pub enum Main {}
 
 /// Compiles the quick start that stands in the README.
 #[cfg(doctest)]

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::config::SessionConfig;
 use crate::data::SessionData;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::headers::{self, ResponseHeaders};
 use crate::manager::SessionManager;
 use crate::oplog::OpLog;
@@ -66,6 +66,21 @@ impl SessionHandle {
         });
         opened.await.clone()?;
         Ok(Session::new(self.0.clone()))
+    }
+
+    /// The session, if somebody has [loaded](Self::load) it by now: for code that can't wait. An earlier
+    /// failure to load it is an error here too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotLoaded`] if nobody has loaded it yet.
+    pub fn loaded<E>(&self) -> Result<Session<E>, Error> {
+        match self.0.opened.get() {
+            Some(opened) => opened.clone().map(|()| Session::new(self.0.clone())),
+            None => Err(Error::new(
+                ErrorKind::NotLoaded,
+                "the session hasn't been loaded yet",
+            )),
+        }
     }
 
     /// Runs the rest of the request and commits its session, whatever comes out; then says what this means
@@ -239,6 +254,17 @@ impl Finished {
     /// the handler wanted couldn't be committed.
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
+    }
+
+    /// Whether the session was used, so that the response depends on the cookie: [`apply`](Self::apply) then
+    /// has something to say.
+    pub fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// Whether the response gives the browser a cookie or takes it away.
+    pub fn changes_cookie(&self) -> bool {
+        self.set_cookie.is_some()
     }
 
     /// Puts our headers on the response: `Vary` if the session was used, and the cookie, if it has to

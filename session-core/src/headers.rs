@@ -1,6 +1,9 @@
 //! What a session does to a response's headers, for every framework alike.
 
-/// The response headers of a framework. An adapter implements it for its framework's map.
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The response headers of a framework. The header map of `http` 1 is one; an adapter for a framework that
+/// has another map implements it for that.
 pub trait ResponseHeaders {
     /// The values of all headers called `name`, which is in lower case.
     fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]>;
@@ -10,6 +13,32 @@ pub trait ResponseHeaders {
 
     /// Puts a header in place of those of the same name. `value` is printable ASCII.
     fn replace(&mut self, name: &str, value: &str);
+}
+
+impl ResponseHeaders for HeaderMap {
+    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        self.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+
+    fn append(&mut self, name: &str, value: &str) {
+        if let Some((name, value)) = header(name, value) {
+            self.append(name, value);
+        }
+    }
+
+    fn replace(&mut self, name: &str, value: &str) {
+        if let Some((name, value)) = header(name, value) {
+            self.insert(name, value);
+        }
+    }
+}
+
+/// The core writes lower-case names and printable ASCII, so that nothing is ever left out here.
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    let mut value: HeaderValue = value.parse().ok()?;
+    // The session's id has no business in anybody's log.
+    value.set_sensitive(name == "set-cookie");
+    Some((name.parse().ok()?, value))
 }
 
 /// Says that the response depends on the cookie, unless it says so already.
@@ -54,34 +83,18 @@ fn keeps_out_shared_caches(value: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    #[derive(Default)]
-    struct List(Vec<(String, String)>);
-
-    impl ResponseHeaders for List {
-        fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-            self.0
-                .iter()
-                .filter(move |(other, _)| *other == name)
-                .map(|(_, value)| value.as_bytes())
-        }
-
-        fn append(&mut self, name: &str, value: &str) {
-            self.0.push((name.to_owned(), value.to_owned()));
-        }
-
-        fn replace(&mut self, name: &str, value: &str) {
-            self.0.retain(|(other, _)| *other != name);
-            self.append(name, value);
-        }
+    fn of(name: &'static str, values: &[&str]) -> HeaderMap {
+        let values = values.iter().map(|value| value.parse().unwrap());
+        values
+            .map(|value| (HeaderName::from_static(name), value))
+            .collect()
     }
 
-    fn of(name: &str, values: &[&str]) -> List {
-        List(
-            values
-                .iter()
-                .map(|value| (name.to_owned(), (*value).to_owned()))
-                .collect(),
-        )
+    fn shown(headers: &HeaderMap, name: &str) -> Vec<String> {
+        let values = headers.values(name);
+        values
+            .map(|value| String::from_utf8(value.to_vec()).unwrap())
+            .collect()
     }
 
     /// CK-9: `Cookie` is added to `Vary` beside what is there, once.
@@ -90,11 +103,7 @@ mod tests {
         let after = |values: &[&str]| {
             let mut headers = of("vary", values);
             vary_by_cookie(&mut headers);
-            headers
-                .0
-                .into_iter()
-                .map(|(_, value)| value)
-                .collect::<Vec<_>>()
+            shown(&headers, "vary")
         };
         assert_eq!(after(&[]), ["Cookie"]);
         assert_eq!(after(&["Accept"]), ["Accept", "Cookie"]);
@@ -111,13 +120,8 @@ mod tests {
         let after = |values: &[&str]| {
             let mut headers = of("cache-control", values);
             set_cookie(&mut headers, "id=1");
-            assert_eq!(headers.values("set-cookie").collect::<Vec<_>>(), [b"id=1"]);
-            headers.0.retain(|(name, _)| *name == "cache-control");
-            headers
-                .0
-                .into_iter()
-                .map(|(_, value)| value)
-                .collect::<Vec<_>>()
+            assert_eq!(shown(&headers, "set-cookie"), ["id=1"]);
+            shown(&headers, "cache-control")
         };
         for kept in [
             "private",
@@ -149,9 +153,15 @@ mod tests {
     fn other_cookies_stay() {
         let mut headers = of("set-cookie", &["theirs=1", "theirs=2"]);
         set_cookie(&mut headers, "id=1");
-        assert_eq!(
-            headers.values("set-cookie").collect::<Vec<_>>(),
-            [&b"theirs=1"[..], b"theirs=2", b"id=1"]
-        );
+        let cookies = shown(&headers, "set-cookie");
+        assert_eq!(cookies, ["theirs=1", "theirs=2", "id=1"]);
+    }
+    /// LG-1: whoever logs a response's headers doesn't log the session's cookie.
+    #[test]
+    fn the_cookie_is_marked_as_sensitive() {
+        let mut headers = HeaderMap::new();
+        set_cookie(&mut headers, "id=1");
+        assert!(headers["set-cookie"].is_sensitive());
+        assert!(!headers["cache-control"].is_sensitive());
     }
 }

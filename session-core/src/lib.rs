@@ -5,9 +5,10 @@
 //!
 //! - A **store** implements [`store::SessionStore`], whose documentation is the contract and has a complete
 //!   example.
-//! - An **adapter** does four things: it takes the request's Cookie headers in, keeps a [`SessionHandle`] in
-//!   the request, offers its framework's extractor around [`SessionHandle::load`], and puts headers on the
-//!   response ([`Finished::apply`]). Everything else happens in [`SessionHandle::run`].
+//! - An **adapter** does four things: it keeps a [`SessionHandle`] in the request ([`SessionManager::enter`]),
+//!   takes the request's Cookie headers in, offers its framework's extractor around [`SessionHandle::load`],
+//!   and puts headers on the response ([`Finished::apply`]). Everything else happens in
+//!   [`SessionHandle::run`].
 //!
 //! ```
 //! use session_core::{SessionConfig, SessionManager};
@@ -56,6 +57,7 @@ mod oplog;
 mod plan;
 mod random;
 mod record;
+mod request;
 mod scan;
 mod secret;
 mod session;
@@ -82,6 +84,7 @@ pub use manager::SessionManager;
 pub use plan::DropReason;
 pub use random::{OsRandom, Random, RandomError};
 pub use record::{Lifetime, LiveRecord, Record, RecordState, UserBinding};
+pub use request::{Main, RequestSessions};
 pub use secret::{MIN_SECRET_LEN, Secret};
 pub use session::{CommitStatus, Session};
 pub use sweeper::Sweeper;

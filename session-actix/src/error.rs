@@ -1,0 +1,53 @@
+//! The error that handlers return, as a response.
+
+use std::fmt;
+use std::ops::Deref;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::ContentType;
+use actix_web::{HttpResponse, ResponseError};
+
+/// A session error that actix-web can answer with: 503 for a store that fails, 413 for a session that is too
+/// large, 500 for the rest, each with one line that gives nothing away.
+///
+/// `?` turns it into an `actix_web::Error`, so that a handler may return `actix_web::Result`.
+#[derive(Clone, Debug)]
+pub struct Error(session_core::Error);
+
+impl From<session_core::Error> for Error {
+    fn from(error: session_core::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl Deref for Error {
+    type Target = session_core::Error;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.0)
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status_code())
+            .content_type(ContentType::plaintext())
+            .body(self.public_message())
+    }
+}

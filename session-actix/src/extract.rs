@@ -1,0 +1,154 @@
+//! The extractor, and the session where nothing can be awaited.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::pin::Pin;
+
+use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
+use actix_web::guard::GuardContext;
+use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use session_core::{ErrorKind, Main, RequestSessions, SessionHandle};
+
+use crate::Error;
+
+const NO_MIDDLEWARE: &str = "there is no session here: add .wrap(SessionMiddleware::new(config, store)) around the route, and \
+                             don't exclude its path";
+
+const NOT_LOADED: &str = "the session hasn't been loaded yet: call .load_eagerly() on the SessionMiddleware, or take a Session \
+                          as an argument, which loads it";
+
+/// The request's session; its methods are those of [`session_core::Session`].
+///
+/// `N` names the session where an application has several (see
+/// [`SessionMiddleware::named`](crate::SessionMiddleware::named)).
+///
+/// Without a [`SessionMiddleware`](crate::SessionMiddleware), and on an excluded path, extracting it is a 500
+/// and an error in the log that says what to add; `Option<Session>` is `None` there. It is also `None` when
+/// the store fails, as actix-web makes it of any error; the response is then a 503, whatever the handler
+/// says.
+#[derive(Debug)]
+pub struct Session<N = Main> {
+    session: session_core::Session<Error>,
+    name: PhantomData<fn() -> N>,
+}
+
+impl<N> Session<N> {
+    fn new(session: session_core::Session<Error>) -> Self {
+        Self {
+            session,
+            name: PhantomData,
+        }
+    }
+}
+
+impl<N> Clone for Session<N> {
+    fn clone(&self) -> Self {
+        Self::new(self.session.clone())
+    }
+}
+
+impl<N> Deref for Session<N> {
+    type Target = session_core::Session<Error>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.session
+    }
+}
+
+impl<N: 'static> FromRequest for Session<N> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let handle = handle::<N>(&request.extensions(), request.path())?;
+            Ok(Self::new(load(&handle, request.headers()).await?))
+        })
+    }
+}
+
+/// The request's session where it can't be awaited: in guards, and in synchronous parts of middleware.
+///
+/// ```
+/// use actix_web::{guard, web, HttpResponse};
+/// use session_actix::SessionExt as _;
+///
+/// let members = guard::fn_guard(|request| request.session().is_ok_and(|session| session.contains("user_id")));
+/// let route = web::get().guard(members).to(HttpResponse::Ok);
+/// # let _ = route;
+/// ```
+///
+/// Where something can be awaited, `request.extract::<Session>().await` is all it takes.
+pub trait SessionExt {
+    /// The application's main session, loaded before: by a handler's or a middleware's extractor, or by a
+    /// middleware that [loads eagerly](crate::SessionMiddleware::load_eagerly).
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotLoaded`] if it hasn't been, and [`ErrorKind::NoMiddleware`] if there is none; both with
+    /// an error in the log that says what to do. The store's error, if loading failed.
+    fn session(&self) -> Result<Session, Error> {
+        self.named_session()
+    }
+
+    /// The session called `N`, loaded before.
+    ///
+    /// # Errors
+    /// As [`session`](Self::session).
+    fn named_session<N: 'static>(&self) -> Result<Session<N>, Error>;
+}
+
+impl SessionExt for HttpRequest {
+    fn named_session<N: 'static>(&self) -> Result<Session<N>, Error> {
+        loaded(&self.extensions(), self.path())
+    }
+}
+
+impl SessionExt for ServiceRequest {
+    fn named_session<N: 'static>(&self) -> Result<Session<N>, Error> {
+        loaded(&self.extensions(), self.path())
+    }
+}
+
+impl<B> SessionExt for ServiceResponse<B> {
+    fn named_session<N: 'static>(&self) -> Result<Session<N>, Error> {
+        self.request().named_session()
+    }
+}
+
+impl SessionExt for GuardContext<'_> {
+    fn named_session<N: 'static>(&self) -> Result<Session<N>, Error> {
+        loaded(&self.req_data(), self.head().uri.path())
+    }
+}
+
+/// Loads the session that the Cookie headers lead to.
+pub(crate) async fn load(
+    handle: &SessionHandle,
+    headers: &HeaderMap,
+) -> Result<session_core::Session<Error>, session_core::Error> {
+    handle
+        .load(headers.get_all(COOKIE).map(HeaderValue::as_bytes))
+        .await
+}
+
+fn loaded<N: 'static>(extensions: &Extensions, path: &str) -> Result<Session<N>, Error> {
+    let loaded = handle::<N>(extensions, path)?.loaded();
+    if let Err(error) = &loaded
+        && error.kind() == ErrorKind::NotLoaded
+    {
+        tracing::error!(target: "session", path, "{NOT_LOADED}");
+    }
+    Ok(Session::new(loaded?))
+}
+
+fn handle<N: 'static>(extensions: &Extensions, path: &str) -> Result<SessionHandle, Error> {
+    let sessions = extensions.get::<RequestSessions>();
+    let handle = sessions.and_then(RequestSessions::find::<N>).cloned();
+    handle.ok_or_else(|| {
+        tracing::error!(target: "session", path, "{NO_MIDDLEWARE}");
+        session_core::Error::no_middleware(NO_MIDDLEWARE).into()
+    })
+}

@@ -1,0 +1,255 @@
+//! The middleware and the service that it makes.
+
+use std::fmt;
+use std::future::{Future, Ready, ready};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::error::InternalError;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage as _, HttpResponse, ResponseError as _};
+use session_core::store::SessionStore;
+use session_core::{
+    Finished, Main, RequestSessions, ResponseHeaders, SessionConfig, SessionManager,
+};
+
+use crate::Error;
+use crate::extract::load;
+
+type OnError = Arc<dyn Fn(&Error) -> HttpResponse + Send + Sync>;
+
+/// Gives every request inside it a session. Clones share the store.
+///
+/// actix-web builds the application once for each worker: make the middleware outside of that closure and
+/// clone it inside, so that all workers have one store.
+pub struct SessionMiddleware<N = Main> {
+    manager: SessionManager,
+    on_error: OnError,
+    is_eager: bool,
+    name: PhantomData<fn() -> N>,
+}
+
+impl SessionMiddleware {
+    /// Sessions as configured, kept in `store`.
+    pub fn new(config: SessionConfig, store: impl SessionStore) -> Self {
+        Self::from_manager(SessionManager::new(config, store))
+    }
+
+    /// Sessions of a manager that the caller made, with a clock for tests, say.
+    pub fn from_manager(manager: SessionManager) -> Self {
+        Self {
+            manager,
+            on_error: Arc::new(|error| error.error_response()),
+            is_eager: false,
+            name: PhantomData,
+        }
+    }
+}
+
+impl<N> SessionMiddleware<N> {
+    /// Names the session, for applications that have several: handlers then extract `Session<M>`. Each
+    /// needs a cookie name of its own.
+    pub fn named<M>(self) -> SessionMiddleware<M> {
+        SessionMiddleware {
+            manager: self.manager,
+            on_error: self.on_error,
+            is_eager: self.is_eager,
+            name: PhantomData,
+        }
+    }
+
+    /// Loads the session of every request before anything inside sees it, so that guards, which can't wait,
+    /// have it ([`SessionExt`](crate::SessionExt)). Default: a session is loaded when it is first extracted.
+    ///
+    /// Every request then uses its session, and costs what a read does. If the session can't be loaded, the
+    /// response is the error, and nothing inside is called.
+    #[must_use]
+    pub fn load_eagerly(mut self) -> Self {
+        self.is_eager = true;
+        self
+    }
+
+    /// Shapes the response that takes the handler's place when the session can't be loaded or committed.
+    /// Default: the error's status (503 for a store that fails) and one line that gives nothing away.
+    #[must_use]
+    pub fn on_error(
+        mut self,
+        respond: impl Fn(&Error) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.on_error = Arc::new(respond);
+        self
+    }
+}
+
+impl<N> Clone for SessionMiddleware<N> {
+    fn clone(&self) -> Self {
+        Self {
+            manager: self.manager.clone(),
+            on_error: self.on_error.clone(),
+            is_eager: self.is_eager,
+            name: PhantomData,
+        }
+    }
+}
+
+impl<N> fmt::Debug for SessionMiddleware<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionMiddleware")
+            .field("manager", &self.manager)
+            .field("is_eager", &self.is_eager)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, B, N> Transform<S, ServiceRequest> for SessionMiddleware<N>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    B: MessageBody + 'static,
+    N: 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = actix_web::Error;
+    type Transform = SessionService<S, N>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(SessionService {
+            service: Rc::new(service),
+            middleware: self.clone(),
+        }))
+    }
+}
+
+/// The service that [`SessionMiddleware`] makes.
+#[derive(Debug)]
+pub struct SessionService<S, N = Main> {
+    service: Rc<S>,
+    middleware: SessionMiddleware<N>,
+}
+
+impl<S, B, N> Service<ServiceRequest> for SessionService<S, N>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    B: MessageBody + 'static,
+    N: 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, actix_web::Error>>>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let on_error = self.middleware.on_error.clone();
+        let sessions = match self.middleware.enter(&request) {
+            Ok(Some(sessions)) => sessions,
+            Ok(None) => {
+                let passed_on = self.service.call(request);
+                return Box::pin(async move {
+                    passed_on.await.map(ServiceResponse::map_into_left_body)
+                });
+            }
+            Err(error) => {
+                let response = on_error(&error).map_into_right_body();
+                return Box::pin(ready(Ok(request.into_response(response))));
+            }
+        };
+        let handle = sessions.handle().clone();
+        let outer = request.extensions_mut().insert(sessions);
+        let (service, is_eager) = (self.service.clone(), self.middleware.is_eager);
+        Box::pin(async move {
+            let work = async {
+                if is_eager {
+                    load(&handle, request.headers())
+                        .await
+                        .map_err(Error::from)?;
+                }
+                service.call(request).await
+            };
+            let (result, finished) = handle.run(work).await;
+            match result {
+                Ok(response) => {
+                    if let Some(outer) = outer {
+                        response.request().extensions_mut().insert(outer);
+                    }
+                    let mut response = match finished.error() {
+                        Some(error) => {
+                            let instead = on_error(&error.clone().into());
+                            response.into_response(instead).map_into_right_body()
+                        }
+                        None => response.map_into_left_body(),
+                    };
+                    finished.apply(&mut Headers(response.headers_mut()));
+                    Ok(response)
+                }
+                Err(error) => Err(with_headers(error, finished, &on_error)),
+            }
+        })
+    }
+}
+
+impl<N: 'static> SessionMiddleware<N> {
+    fn enter(&self, request: &ServiceRequest) -> Result<Option<RequestSessions>, Error> {
+        let extensions = request.extensions();
+        let outer = extensions.get::<RequestSessions>();
+        Ok(self.manager.enter::<N>(outer, request.path())?)
+    }
+}
+
+/// An inner middleware's error, whose response has our headers as soon as somebody makes it; or ours in its
+/// place. The request is gone, so that no response can be made here.
+fn with_headers(
+    error: actix_web::Error,
+    finished: Finished,
+    on_error: &OnError,
+) -> actix_web::Error {
+    let mut error = match finished.error() {
+        Some(ours) => {
+            let ours = Error::from(ours.clone());
+            let response = on_error(&ours);
+            InternalError::from_response(ours, response).into()
+        }
+        None => error,
+    };
+    if finished.is_used() {
+        error.add_response_mapper(move |mut response| {
+            finished.apply(&mut Headers(response.headers_mut()));
+            response
+        });
+    }
+    error
+}
+
+/// The header map of actix-web 4, which is none of `http` 1.
+struct Headers<'r>(&'r mut HeaderMap);
+
+impl ResponseHeaders for Headers<'_> {
+    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        self.0.get_all(name).map(HeaderValue::as_bytes)
+    }
+
+    fn append(&mut self, name: &str, value: &str) {
+        if let Some((name, value)) = header(name, value) {
+            self.0.append(name, value);
+        }
+    }
+
+    fn replace(&mut self, name: &str, value: &str) {
+        if let Some((name, value)) = header(name, value) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+/// The core writes lower-case names and printable ASCII, so that nothing is ever left out here.
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    let mut value: HeaderValue = value.parse().ok()?;
+    // The session's id has no business in anybody's log.
+    value.set_sensitive(name == "set-cookie");
+    Some((name.parse().ok()?, value))
+}

@@ -1,0 +1,66 @@
+//! The extractor.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use poem::http::HeaderValue;
+use poem::http::header::COOKIE;
+use poem::{FromRequest, Request, RequestBody};
+use session_core::{Main, RequestSessions};
+
+use crate::Error;
+
+const ADVICE: &str = "there is no session here: add .with(SessionMiddleware::new(config, store)) to the routes, and don't \
+                      exclude this path";
+
+/// The request's session; its methods are those of [`session_core::Session`].
+///
+/// `N` names the session where an application has several (see
+/// [`SessionMiddleware::named`](crate::SessionMiddleware::named)).
+///
+/// Without a [`SessionMiddleware`](crate::SessionMiddleware), and on an excluded path, extracting it is a 500
+/// and an error in the log that says what to add; `Option<Session>` is `None` there. It is also `None` when
+/// the store fails, as poem makes it of any error; the response is then a 503, whatever the handler says.
+#[derive(Debug)]
+pub struct Session<N = Main> {
+    session: session_core::Session<Error>,
+    name: PhantomData<fn() -> N>,
+}
+
+impl<N> Clone for Session<N> {
+    fn clone(&self) -> Self {
+        Self {
+            session: self.session.clone(),
+            name: PhantomData,
+        }
+    }
+}
+
+impl<N> Deref for Session<N> {
+    type Target = session_core::Session<Error>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.session
+    }
+}
+
+impl<'a, N: 'static> FromRequest<'a> for Session<N> {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let sessions = request.extensions().get::<RequestSessions>();
+        let Some(handle) = sessions.and_then(RequestSessions::find::<N>) else {
+            let path = request.original_uri().path();
+            tracing::error!(target: "session", path, "{ADVICE}");
+            return Err(Error::from(session_core::Error::no_middleware(ADVICE)).into());
+        };
+        let cookies = request
+            .headers()
+            .get_all(COOKIE)
+            .iter()
+            .map(HeaderValue::as_bytes);
+        let session = handle.load(cookies).await.map_err(Error::from)?;
+        Ok(Self {
+            session,
+            name: PhantomData,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! The middleware and the endpoint that it makes.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use poem::error::ResponseError as _;
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
+use session_core::store::SessionStore;
+use session_core::{Main, RequestSessions, SessionConfig, SessionManager};
+
+use crate::{Error, InnerError};
+
+type OnError = Arc<dyn Fn(&Error) -> Response + Send + Sync>;
+
+/// Gives every request inside it a session. Clones share the store.
+pub struct SessionMiddleware<N = Main> {
+    manager: SessionManager,
+    on_error: OnError,
+    name: PhantomData<fn() -> N>,
+}
+
+impl SessionMiddleware {
+    /// Sessions as configured, kept in `store`.
+    pub fn new(config: SessionConfig, store: impl SessionStore) -> Self {
+        Self::from_manager(SessionManager::new(config, store))
+    }
+
+    /// Sessions of a manager that the caller made, with a clock for tests, say.
+    pub fn from_manager(manager: SessionManager) -> Self {
+        Self {
+            manager,
+            on_error: Arc::new(Error::as_response),
+            name: PhantomData,
+        }
+    }
+}
+
+impl<N> SessionMiddleware<N> {
+    /// Names the session, for applications that have several: handlers then extract `Session<M>`. Each
+    /// needs a cookie name of its own.
+    pub fn named<M>(self) -> SessionMiddleware<M> {
+        SessionMiddleware {
+            manager: self.manager,
+            on_error: self.on_error,
+            name: PhantomData,
+        }
+    }
+
+    /// Shapes the response that takes the handler's place when the session can't be loaded or committed.
+    /// Default: the error's status (503 for a store that fails) and one line that gives nothing away.
+    #[must_use]
+    pub fn on_error(
+        mut self,
+        respond: impl Fn(&Error) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        self.on_error = Arc::new(respond);
+        self
+    }
+}
+
+impl<N> Clone for SessionMiddleware<N> {
+    fn clone(&self) -> Self {
+        Self {
+            manager: self.manager.clone(),
+            on_error: self.on_error.clone(),
+            name: PhantomData,
+        }
+    }
+}
+
+impl<N> fmt::Debug for SessionMiddleware<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionMiddleware")
+            .field("manager", &self.manager)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Endpoint, N: 'static> Middleware<E> for SessionMiddleware<N> {
+    type Output = SessionEndpoint<E, N>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        SessionEndpoint {
+            inner,
+            middleware: self.clone(),
+        }
+    }
+}
+
+/// The endpoint that [`SessionMiddleware`] makes.
+#[derive(Debug)]
+pub struct SessionEndpoint<E, N = Main> {
+    inner: E,
+    middleware: SessionMiddleware<N>,
+}
+
+impl<E: Endpoint, N: 'static> Endpoint for SessionEndpoint<E, N> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let SessionMiddleware {
+            manager, on_error, ..
+        } = &self.middleware;
+        let outer = request.extensions().get::<RequestSessions>();
+        let sessions = match manager.enter::<N>(outer, request.original_uri().path()) {
+            Ok(Some(sessions)) => sessions,
+            Ok(None) => {
+                let passed_on = self.inner.call(request).await;
+                return passed_on.map(IntoResponse::into_response);
+            }
+            Err(error) => return Ok(on_error(&error.into())),
+        };
+        let handle = sessions.handle().clone();
+        request.extensions_mut().insert(sessions);
+        let (result, finished) = handle.run(self.inner.call(request)).await;
+        let mut response = match (finished.error(), result) {
+            (Some(error), _) => on_error(&error.clone().into()),
+            (None, Ok(response)) => response.into_response(),
+            (None, Err(error)) if finished.changes_cookie() => error.into_response(),
+            (None, Err(error)) if finished.is_used() => {
+                return Err(InnerError::new(error, finished).into());
+            }
+            (None, Err(error)) => return Err(error),
+        };
+        finished.apply(response.headers_mut());
+        Ok(response)
+    }
+}
