@@ -91,7 +91,7 @@ mod tests {
     }
 
     fn shown(headers: &HeaderMap, name: &str) -> Vec<String> {
-        let values = headers.values(name);
+        let values = ResponseHeaders::values(headers, name);
         values
             .map(|value| String::from_utf8(value.to_vec()).unwrap())
             .collect()
