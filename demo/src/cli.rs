@@ -5,12 +5,15 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use lexopt::prelude::*;
+use session_conformance::app;
 use session_core::{Secret, SessionConfig, SessionConfigBuilder};
+
+use crate::Framework;
 
 /// What `--help` prints.
 pub const USAGE: &str = "\
 usage: session-demo [OPTIONS]
-  --framework axum           default axum, and so far the only one
+  --framework NAME           axum (default), actix or poem
   --listen ADDR              default 127.0.0.1:3000; port 0 picks one
   --store memory:            default memory:, and so far the only one
   --secret STRING            or SESSION_SECRET; default: a random one, gone with the process
@@ -22,9 +25,6 @@ usage: session-demo [OPTIONS]
   --grace SECONDS            default 60
   --store-timeout SECONDS    default 5
   --insecure-cookie          no Secure attribute, for plain-http clients that insist on it";
-
-/// The paths without a session.
-pub(crate) const EXCLUDED: &str = "/excluded/*";
 
 /// Stores that the interface knows and this version doesn't.
 const FUTURE_STORES: [&str; 6] = [
@@ -39,6 +39,8 @@ const FUTURE_STORES: [&str; 6] = [
 /// What the command line says.
 #[derive(Debug)]
 pub struct Options {
+    /// What serves the demo.
+    pub framework: Framework,
     /// Where to listen, as `HOST:PORT`.
     pub listen: String,
     /// The sessions' configuration.
@@ -51,6 +53,7 @@ impl Options {
     /// Reads the command line; `None` means that only the usage is wanted. The error is one line that says
     /// what is wrong.
     pub fn from_args(mut args: lexopt::Parser) -> Result<Option<Self>, String> {
+        let mut framework = Framework::Axum;
         let mut listen = "127.0.0.1:3000".to_owned();
         let mut secret = match std::env::var("SESSION_SECRET") {
             Ok(secret) => Some(secret),
@@ -63,7 +66,7 @@ impl Options {
             Vec::new();
         while let Some(arg) = args.next().map_err(|error| error.to_string())? {
             match arg {
-                Long("framework") => check_framework(&text(args.value())?)?,
+                Long("framework") => framework = read_framework(&text(args.value())?)?,
                 Long("listen") => listen = text(args.value())?,
                 Long("store") => check_store(&text(args.value())?)?,
                 Long("secret") => secret = Some(text(args.value())?),
@@ -107,10 +110,11 @@ impl Options {
         let secret_is_random = secret.is_none();
         let secret = secret.map_or_else(random_secret, |secret| Ok(secret.into()))?;
         let secrets = std::iter::once(secret).chain(previous.into_iter().map(Secret::from));
-        let builder = SessionConfig::builder_with_secrets(secrets).exclude_path(EXCLUDED);
+        let builder = SessionConfig::builder_with_secrets(secrets).exclude_path(app::EXCLUDED);
         let builder = set.into_iter().fold(builder, |builder, set| set(builder));
         let config = builder.build().map_err(|error| error.to_string())?;
         Ok(Some(Self {
+            framework,
             listen,
             config,
             secret_is_random,
@@ -118,11 +122,14 @@ impl Options {
     }
 }
 
-fn check_framework(name: &str) -> Result<(), String> {
+fn read_framework(name: &str) -> Result<Framework, String> {
     match name {
-        "axum" => Ok(()),
-        "actix" | "poem" => Err(format!("--framework {name}: this version has axum only")),
-        _ => Err(format!("--framework {name:?} is unknown: use axum")),
+        "axum" => Ok(Framework::Axum),
+        "actix" => Ok(Framework::Actix),
+        "poem" => Ok(Framework::Poem),
+        _ => Err(format!(
+            "--framework {name:?} is unknown: use axum, actix or poem"
+        )),
     }
 }
 
@@ -172,7 +179,7 @@ mod tests {
         let secret = "a secret of at least thirty-two bytes";
         let options = parse(&[
             "--framework",
-            "axum",
+            "poem",
             "--listen=127.0.0.1:0",
             "--store",
             "memory:",
@@ -196,6 +203,7 @@ mod tests {
         ]);
         let options = options.unwrap().unwrap();
         assert!(!options.secret_is_random);
+        assert_eq!(options.framework, Framework::Poem);
         assert_eq!(
             (options.listen.as_str(), options.config.cookie_name()),
             ("127.0.0.1:0", "id")
@@ -224,7 +232,7 @@ mod tests {
                 "lower max_age",
             ),
             (&["--secret", "short"], "at least 32"),
-            (&["--framework", "poem"], "axum only"),
+            (&["--framework", "rocket"], "use axum, actix or poem"),
             (
                 &["--store", "redis://user:password@host"],
                 "redis:… is not built yet",

@@ -4,24 +4,21 @@
     reason = "the line that says where it listens is part of the interface"
 )]
 
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use session_core::Sweeper;
+use session_core::{SessionManager, Sweeper};
 use session_demo::cli::{Options, USAGE};
-use session_demo::on_axum;
+use session_demo::{SHUTDOWN_TIME, serve};
 use session_store_memory::MemoryStore;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// How long requests that are under way may take to end after SIGTERM.
-const SHUTDOWN_TIME: Duration = Duration::from_secs(4);
 
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
         .init();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -38,16 +35,15 @@ async fn run() -> Result<(), String> {
         return Ok(());
     };
     let Options {
+        framework,
         listen,
         config,
         secret_is_random,
     } = options;
     let store = MemoryStore::new();
     tokio::spawn(Sweeper::new(store.clone()).run());
-    let app = on_axum::app(config, store);
-    let cannot_listen = |error| format!("can't listen on {listen}: {error}");
-    let listener = TcpListener::bind(&listen).await.map_err(cannot_listen)?;
-    let address = listener.local_addr().map_err(cannot_listen)?;
+    let (listener, address) =
+        bind(&listen).map_err(|error| format!("can't listen on {listen}: {error}"))?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     if secret_is_random {
@@ -57,7 +53,8 @@ async fn run() -> Result<(), String> {
         );
     }
     println!("listening on http://{address}");
-    let server = axum::serve(listener, app).with_graceful_shutdown(async {
+    let sessions = SessionManager::new(config, store);
+    let server = serve(framework, listener, sessions, async {
         let _ = stopped.await;
     });
     let deadline = async {
@@ -72,4 +69,12 @@ async fn run() -> Result<(), String> {
         result = server => result.map_err(|error| format!("the server failed: {error}")),
         () = deadline => Ok(()),
     }
+}
+
+/// Connections are taken from here on, and wait until the server is there.
+fn bind(address: &str) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }

@@ -1,20 +1,17 @@
-//! The routes under `/api/values`, and those that change what is there.
+//! The routes under `/api/values`, and those that change what is there: any JSON under any key.
 
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::common::{SpyStore, Visitor, config, demo};
-
-fn visitor() -> Visitor {
-    Visitor::new(&demo(config(), &SpyStore::default()))
-}
+use super::harness::{AdapterHarness, Scene};
 
 fn ok() -> Value {
     json!({"ok": true})
 }
 
-#[tokio::test]
-async fn values_are_stored_read_listed_and_removed() {
-    let mut ada = visitor();
+/// Values are stored, read, listed, removed and cleared.
+pub async fn values_are_stored_and_removed(harness: &impl AdapterHarness) {
+    let mut ada = Scene::start(harness).await.visitor();
     let absent = json!({"value": null, "exists": false});
     ada.check("GET /api/values", "", 200, json!({"values": {}}))
         .await;
@@ -23,7 +20,6 @@ async fn values_are_stored_read_listed_and_removed() {
     ada.check("PUT /api/values/name", r#""Ada""#, 200, ok())
         .await;
     ada.check("PUT /api/values/age", "36", 200, ok()).await;
-
     let name = json!({"value": "Ada", "exists": true});
     ada.check("GET /api/values/name", "", 200, name).await;
     let both = json!({"values": {"name": "Ada", "age": 36}});
@@ -35,39 +31,19 @@ async fn values_are_stored_read_listed_and_removed() {
     ada.check("DELETE /api/values/name", "", 200, removed(false))
         .await;
     ada.check("GET /api/values/name", "", 200, absent).await;
-
+    ada.check("PUT /api/values/nothing", "null", 200, ok())
+        .await;
+    let null = json!({"value": null, "exists": true});
+    ada.check("GET /api/values/nothing", "", 200, null).await;
     ada.check("POST /api/clear", "", 200, ok()).await;
     ada.check("GET /api/values", "", 200, json!({"values": {}}))
         .await;
 }
 
-#[tokio::test]
-async fn a_stored_null_is_a_value() {
-    let mut ada = visitor();
-    ada.check("PUT /api/values/nothing", "null", 200, ok())
-        .await;
-    let null = json!({"value": null, "exists": true});
-    ada.check("GET /api/values/nothing", "", 200, null).await;
-}
-
-/// ID-6, ST-1: what changes nothing leaves a visitor without a session.
-#[tokio::test]
-async fn visitors_who_store_nothing_get_no_session() {
-    let mut newcomer = visitor();
-    for line in [
-        "GET /api/values",
-        "DELETE /api/values/name",
-        "POST /api/clear",
-    ] {
-        newcomer.send(line, "").await;
-    }
-    assert_eq!(newcomer.session_id(), None);
-}
-
 /// SR-2: any JSON comes back as it was, as a value and in the list of all.
-#[tokio::test]
-async fn any_json_comes_back_as_it_was() {
-    let values = [
+pub async fn any_json_comes_back_as_it_was(harness: &impl AdapterHarness) {
+    let mut ada = Scene::start(harness).await.visitor();
+    for value in [
         json!("a\u{0}b"),
         json!("𝄞 and 👩‍💻"),
         json!({"\u{0}": ["", {}], "𝄞": {"deep": [[[null]]]}}),
@@ -75,9 +51,7 @@ async fn any_json_comes_back_as_it_was() {
         json!(u64::MAX),
         json!(-0.1),
         json!(true),
-    ];
-    let mut ada = visitor();
-    for value in values {
+    ] {
         ada.check("PUT /api/values/v", &value.to_string(), 200, ok())
             .await;
         let stored = json!({"value": value, "exists": true});
@@ -87,10 +61,10 @@ async fn any_json_comes_back_as_it_was() {
     }
 }
 
-/// Each key is sent as it would appear in a path, and has to be listed as what it means.
-#[tokio::test]
-async fn keys_are_decoded_exactly_once() {
-    let keys = [
+/// A key in a path is decoded exactly once, and listed as what it means.
+pub async fn keys_are_decoded_once(harness: &impl AdapterHarness) {
+    let scene = Scene::start(harness).await;
+    for (segment, key) in [
         ("a%2Fb", "a/b"),
         ("%2F", "/"),
         ("a%252Fb", "a%2Fb"),
@@ -99,13 +73,12 @@ async fn keys_are_decoded_exactly_once() {
         ("%22%5C", "\"\\"),
         ("a+b", "a+b"),
         ("%20", " "),
-    ];
-    for (segment, key) in keys {
-        let mut ada = visitor();
+        ("..", ".."),
+    ] {
+        let mut ada = scene.visitor();
         let path = format!("/api/values/{segment}");
         ada.check(&format!("PUT {path}"), "1", 200, ok()).await;
-        let all = json!({"values": {key: 1}});
-        ada.check("GET /api/values", "", 200, all).await;
+        assert_eq!(ada.values().await, json!({key: 1}), "{segment}");
         let value = json!({"value": 1, "exists": true});
         ada.check(&format!("GET {path}"), "", 200, value).await;
         let existed = json!({"existed": true});
@@ -113,41 +86,35 @@ async fn keys_are_decoded_exactly_once() {
     }
 }
 
-/// The interface says that the request's content type is ignored: forms and plain text are JSON too.
-#[tokio::test]
-async fn the_content_type_of_a_request_is_ignored() {
-    let mut ada = visitor();
+/// The request's content type is ignored: forms and plain text are JSON too.
+pub async fn the_content_type_of_a_request_is_ignored(harness: &impl AdapterHarness) {
+    let mut ada = Scene::start(harness).await.visitor();
     for content_type in ["application/x-www-form-urlencoded", "text/plain", "no type"] {
         let mut request = ada.request("PUT /api/values/v", json!(content_type).to_string());
-        let value = content_type.parse().unwrap();
-        request.headers_mut().insert("content-type", value);
+        let value = HeaderValue::from_static(content_type);
+        request.headers_mut().insert(CONTENT_TYPE, value);
         let reply = ada.exchange(request).await;
         assert_eq!((reply.status, reply.json()), (200, ok()));
-        ada.take_cookies(&reply.headers);
-        let stored = json!({"value": content_type, "exists": true});
-        ada.check("GET /api/values/v", "", 200, stored).await;
+        ada.take_cookies(&reply);
+        assert_eq!(ada.values().await, json!({"v": content_type}));
     }
 }
 
-#[tokio::test]
-async fn increments_count_from_zero() {
-    let mut ada = visitor();
+/// An increment counts from nothing and from `null`, and refuses what it can't increase.
+pub async fn increments_count_and_refuse(harness: &impl AdapterHarness) {
+    let mut ada = Scene::start(harness).await.visitor();
     for n in 1..=3 {
         ada.check("POST /api/increment/n", "", 200, json!({"value": n}))
             .await;
     }
-    ada.check("PUT /api/values/null", "null", 200, ok()).await;
-    ada.check("POST /api/increment/null", "", 200, json!({"value": 1}))
+    ada.check("PUT /api/values/v", "null", 200, ok()).await;
+    ada.check("POST /api/increment/v", "", 200, json!({"value": 1}))
         .await;
-    ada.check("PUT /api/values/low", "-9223372036854775808", 200, ok())
+    ada.check("PUT /api/values/v", "-9223372036854775808", 200, ok())
         .await;
     let next = json!({"value": -9_223_372_036_854_775_807_i64});
-    ada.check("POST /api/increment/low", "", 200, next).await;
-}
+    ada.check("POST /api/increment/v", "", 200, next).await;
 
-#[tokio::test]
-async fn what_is_no_integer_is_not_incremented() {
-    let mut ada = visitor();
     let refusal = json!({"error": "the value is not an integer that can be increased"});
     for value in [
         json!("1"),
@@ -166,33 +133,19 @@ async fn what_is_no_integer_is_not_incremented() {
 }
 
 /// ST-9: the payload cap is 64 KiB of JSON, and the old value is kept.
-#[tokio::test]
-async fn a_session_over_64_kib_is_refused_and_stays_as_it_was() {
-    let mut ada = visitor();
+pub async fn a_session_over_its_cap_is_refused(harness: &impl AdapterHarness) {
+    let mut ada = Scene::start(harness).await.visitor();
     ada.check("PUT /api/values/a", "1", 200, ok()).await;
     // What is stored is `{"a":"…"}`.
     let around = r#"{"a":""}"#.len();
     let fits = json!("x".repeat(64 * 1024 - around));
-    let too_large = json!("x".repeat(64 * 1024 - around + 1));
-
+    let too_large = json!("x".repeat(64 * 1024 - around + 1)).to_string();
     let refusal = json!({"error": "session too large"});
-    ada.check(
-        "PUT /api/values/a",
-        &too_large.to_string(),
-        413,
-        refusal.clone(),
-    )
-    .await;
-    ada.check(
-        "GET /api/values/a",
-        "",
-        200,
-        json!({"value": 1, "exists": true}),
-    )
-    .await;
+    ada.check("PUT /api/values/a", &too_large, 413, refusal.clone())
+        .await;
+    assert_eq!(ada.values().await, json!({"a": 1}));
     ada.check("PUT /api/values/a", &fits.to_string(), 200, ok())
         .await;
     ada.check("PUT /api/values/b", "1", 413, refusal).await;
-    ada.check("GET /api/values", "", 200, json!({"values": {"a": fits}}))
-        .await;
+    assert_eq!(ada.values().await, json!({"a": fits}));
 }

@@ -1,9 +1,9 @@
-//! A store that can be watched, made to fail, and held up.
+//! A store that notes what it is asked, and that can be made to fail or to wait.
 
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
 use session_core::{Record, StoreKey, Timestamp};
@@ -11,11 +11,12 @@ use session_store_memory::MemoryStore;
 use tokio::sync::Semaphore;
 
 /// What a failing store says about itself. No visitor may ever read it.
-pub(crate) const STORE_ERROR: &str = "no connection to the host of the sessions";
+pub const STORE_ERROR: &str = "no connection to the host of the sessions";
 
 /// A store call, saves told apart by what they are for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Call {
+pub enum Call {
+    /// The record under a key was asked for.
     Load,
     /// A live record where there was none: a new session, or a new id for an old one.
     Create,
@@ -23,15 +24,19 @@ pub(crate) enum Call {
     Update,
     /// A tombstone: the id is ended or rotated away.
     Bury,
+    /// A note of activity.
     Touch,
+    /// A record was taken back.
     Delete,
 }
 
 /// What the store does about calls of a kind.
-#[derive(Clone, Default)]
-pub(crate) enum Mood {
+#[derive(Clone, Debug, Default)]
+pub enum Mood {
+    /// It carries the call out.
     #[default]
     Works,
+    /// It answers with an error that says [`STORE_ERROR`], and nothing happens.
     Fails,
     /// It never answers.
     Hangs,
@@ -40,13 +45,13 @@ pub(crate) enum Mood {
 }
 
 /// A memory store that notes each call. Clones are the same store.
-#[derive(Clone, Default)]
-pub(crate) struct SpyStore {
-    pub(crate) records: MemoryStore,
+#[derive(Clone, Debug, Default)]
+pub struct SpyStore {
+    records: MemoryStore,
     spy: Arc<Spy>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Spy {
     calls: Mutex<Vec<Call>>,
     moods: Mutex<HashMap<Call, Mood>>,
@@ -54,30 +59,56 @@ struct Spy {
 }
 
 impl SpyStore {
+    /// The records, to be looked at without a note of it.
+    pub fn records(&self) -> &MemoryStore {
+        &self.records
+    }
+
     /// The calls since this was last asked.
-    pub(crate) fn take_calls(&self) -> Vec<Call> {
-        std::mem::take(&mut *self.spy.calls.lock().unwrap())
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(
+            &mut *self
+                .spy
+                .calls
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// How many saves have met another record than they expected.
-    pub(crate) fn conflicts(&self) -> usize {
+    pub fn conflicts(&self) -> usize {
         self.spy.conflicts.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set(&self, call: Call, mood: Mood) {
-        self.spy.moods.lock().unwrap().insert(call, mood);
+    /// Has calls of a kind fail, wait or work from now on.
+    pub fn set(&self, call: Call, mood: Mood) {
+        self.spy
+            .moods
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(call, mood);
     }
 
     /// Holds calls of a kind until the gate is opened.
-    pub(crate) fn hold(&self, call: Call) -> Arc<Gate> {
+    pub fn hold(&self, call: Call) -> Arc<Gate> {
         let gate = Arc::new(Gate::new());
         self.set(call, Mood::Waits(gate.clone()));
         gate
     }
 
     async fn enter(&self, call: Call) -> Result<(), StoreError> {
-        self.spy.calls.lock().unwrap().push(call);
-        let mood = self.spy.moods.lock().unwrap().get(&call).cloned();
+        self.spy
+            .calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(call);
+        let mood = self
+            .spy
+            .moods
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&call)
+            .cloned();
         match mood.unwrap_or_default() {
             Mood::Works => {}
             Mood::Fails => return Err(StoreError::not_applied(STORE_ERROR)),
@@ -132,7 +163,8 @@ impl SessionStore for SpyStore {
 }
 
 /// Where calls wait, so that a test decides what happens meanwhile.
-pub(crate) struct Gate {
+#[derive(Debug)]
+pub struct Gate {
     waiting: Semaphore,
     /// Never has a permit: whoever asks goes on when it is closed.
     closed_when_open: Semaphore,
@@ -147,12 +179,12 @@ impl Gate {
     }
 
     /// Waits until `n` more calls have come to the gate.
-    pub(crate) async fn wait_for(&self, n: u32) {
+    pub async fn wait_for(&self, n: u32) {
         self.waiting.acquire_many(n).await.unwrap().forget();
     }
 
     /// Lets all calls through, those that are still to come too.
-    pub(crate) fn open(&self) {
+    pub fn open(&self) {
         self.closed_when_open.close();
     }
 

@@ -1,0 +1,112 @@
+//! The demo on actix-web.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::pin::pin;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, FromRequest as _, HttpRequest, HttpResponse, HttpServer, web};
+use futures_util::stream;
+use session_actix::{Session, SessionManager, SessionMiddleware};
+use session_conformance::app::{self, Answer, Call, Ending};
+
+use crate::SHUTDOWN_TIME;
+
+/// Serves the demo until `stop` completes, and the requests that are under way then.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    sessions: SessionManager,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    // Made here, and not in the closure, which runs once for each worker.
+    let sessions = SessionMiddleware::from_manager(sessions)
+        .on_error(|error| respond(Answer::session_error(error)));
+    let application = move || {
+        App::new()
+            .wrap(from_fn(fail_inside))
+            .wrap(sessions.clone())
+            .default_service(web::to(handle))
+    };
+    let server = HttpServer::new(application)
+        .disable_signals()
+        .shutdown_timeout(SHUTDOWN_TIME.as_secs())
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    let mut server = pin!(server);
+    tokio::select! {
+        result = &mut server => result,
+        () = stop => {
+            // The command is given by the call; the server itself has to be waited for.
+            drop(handle.stop(true));
+            server.await
+        }
+    }
+}
+
+#[expect(clippy::panic, reason = "some routes are there to panic")]
+async fn handle(request: HttpRequest, body: web::Payload) -> actix_web::Result<HttpResponse> {
+    let body = body.to_bytes_limited(app::MAX_BODY_LEN).await;
+    let body = body.ok().and_then(Result::ok);
+    let call = app::call(app::Request {
+        method: request.method().as_str(),
+        path: request.path(),
+        query: request.uri().query(),
+        body: body.as_deref(),
+        other_headers: request.headers().contains_key(app::OTHER_HEADERS),
+    });
+    let ending = match call {
+        Call::Unused(ending) => ending,
+        Call::Optional(call) => {
+            let session = Option::<Session>::extract(&request).await?;
+            call.run(session.as_deref())
+        }
+        Call::Session(call) => {
+            let session: Session = Session::extract(&request).await?;
+            call.run(&session).await
+        }
+    };
+    match ending {
+        Ending::Answer(answer) => Ok(respond(answer)),
+        Ending::Error(answer) => {
+            Err(InternalError::from_response("a failing handler", respond(answer)).into())
+        }
+        Ending::Panic => panic!("the handler panicked, as it was asked to"),
+    }
+}
+
+/// A middleware between the session's and the handler that fails where it is asked to.
+async fn fail_inside(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> actix_web::Result<ServiceResponse<impl MessageBody>> {
+    let other_headers = request.headers().contains_key(app::OTHER_HEADERS);
+    let failure = app::inner_failure(request.path(), other_headers);
+    let response = next.call(request).await?;
+    match failure {
+        Some(failure) if response.status().is_success() => {
+            Err(InternalError::from_response("a failing middleware", respond(failure)).into())
+        }
+        _ => Ok(response),
+    }
+}
+
+fn respond(answer: Answer) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    for (name, value) in answer.headers {
+        response.append_header((name, &*value));
+    }
+    match answer.body {
+        app::Body::Text(text) => response.body(text),
+        app::Body::Lines(lines) => {
+            let lines = lines.map(|line| Ok::<_, Infallible>(web::Bytes::from(line)));
+            response.streaming(stream::iter(lines))
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The demo on poem.
+
+use std::io;
+use std::net::TcpListener;
+
+use futures_util::stream;
+use poem::endpoint::make;
+use poem::http::StatusCode;
+use poem::listener::TcpAcceptor;
+use poem::{
+    Body, Endpoint, EndpointExt as _, FromRequest as _, IntoResponse as _, Request, Response,
+    Server,
+};
+use session_conformance::app::{self, Answer, Call, Ending};
+use session_poem::{Session, SessionManager, SessionMiddleware};
+
+use crate::SHUTDOWN_TIME;
+
+/// Serves the demo until `stop` completes, and the requests that are under way then.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    sessions: SessionManager,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let sessions = SessionMiddleware::from_manager(sessions)
+        .on_error(|error| respond(Answer::session_error(error)));
+    let application = make(handle).around(fail_inside).with(sessions);
+    Server::new_with_acceptor(TcpAcceptor::from_std(listener)?)
+        .run_with_graceful_shutdown(application, stop, Some(SHUTDOWN_TIME))
+        .await
+}
+
+#[expect(clippy::panic, reason = "some routes are there to panic")]
+async fn handle(mut request: Request) -> poem::Result<Response> {
+    let body = request
+        .take_body()
+        .into_bytes_limit(app::MAX_BODY_LEN)
+        .await
+        .ok();
+    let call = app::call(app::Request {
+        method: request.method().as_str(),
+        path: request.original_uri().path(),
+        query: request.original_uri().query(),
+        body: body.as_deref(),
+        other_headers: request.headers().contains_key(app::OTHER_HEADERS),
+    });
+    let ending = match call {
+        Call::Unused(ending) => ending,
+        Call::Optional(call) => {
+            let session = Option::<Session>::from_request_without_body(&request).await?;
+            call.run(session.as_deref())
+        }
+        Call::Session(call) => {
+            let session: Session = Session::from_request_without_body(&request).await?;
+            call.run(&session).await
+        }
+    };
+    match ending {
+        Ending::Answer(answer) => Ok(respond(answer)),
+        Ending::Error(answer) => Err(poem::Error::from_response(respond(answer))),
+        Ending::Panic => panic!("the handler panicked, as it was asked to"),
+    }
+}
+
+/// A middleware between the session's and the handler that fails where it is asked to.
+async fn fail_inside<E: Endpoint>(next: E, request: Request) -> poem::Result<Response> {
+    let other_headers = request.headers().contains_key(app::OTHER_HEADERS);
+    let failure = app::inner_failure(request.original_uri().path(), other_headers);
+    let response = next.call(request).await?.into_response();
+    match failure {
+        Some(failure) if response.status().is_success() => {
+            Err(poem::Error::from_response(respond(failure)))
+        }
+        _ => Ok(response),
+    }
+}
+
+fn respond(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = Response::builder().status(status);
+    for (name, value) in answer.headers {
+        response = response.header(name, &*value);
+    }
+    response.body(match answer.body {
+        app::Body::Text(text) => Body::from(text),
+        app::Body::Lines(lines) => {
+            Body::from_bytes_stream(stream::iter(lines.map(Ok::<_, io::Error>)))
+        }
+    })
+}

@@ -1,0 +1,140 @@
+//! What requests do with their session.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use session_core::{Error, Session, Timestamp};
+
+use super::{Answer, Ending, SessionError};
+
+/// What a request does with its session, with everything that it needs read and checked.
+#[derive(Debug)]
+pub(super) enum Action {
+    AllValues,
+    GetValue(String),
+    DeleteValue(String),
+    Increment(String),
+    Info,
+    /// Waits, and shows everything.
+    SlowRead(Duration),
+    /// Waits, and stores the value.
+    SlowWrite(Duration, String, Value),
+    /// Sends as many lines.
+    Stream(u32),
+    /// Makes the change, and ends in one of several ways.
+    Change(Change, Afterwards),
+}
+
+#[derive(Debug)]
+pub(super) enum Change {
+    Set(String, Value),
+    Clear,
+    Regenerate,
+    RegenerateThenSet(String, Value),
+    Destroy,
+}
+
+/// How the handler ends when the change is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Afterwards {
+    Answer,
+    Status(u16),
+    Fail,
+    Panic,
+}
+
+impl Action {
+    /// The error is the session's.
+    pub(super) async fn run<E: SessionError>(self, session: &Session<E>) -> Result<Ending, E> {
+        let answer = match self {
+            Self::AllValues => all_values(session)?,
+            Self::GetValue(key) => {
+                let value: Option<Value> = session.get(&key)?;
+                Answer::json(&json!({"exists": value.is_some(), "value": value}))
+            }
+            Self::DeleteValue(key) => Answer::json(&json!({"existed": session.delete(key)})),
+            Self::Increment(key) => increment(session, &key)?,
+            Self::Info => info(session),
+            Self::SlowRead(wait) => {
+                tokio::time::sleep(wait).await;
+                all_values(session)?
+            }
+            Self::SlowWrite(wait, key, value) => {
+                tokio::time::sleep(wait).await;
+                session.set(&key, value)?;
+                Answer::ok()
+            }
+            Self::Stream(lines) => Answer::lines(lines),
+            Self::Change(change, afterwards) => {
+                change.make(session)?;
+                return Ok(afterwards.end());
+            }
+        };
+        Ok(Ending::Answer(answer))
+    }
+}
+
+impl Change {
+    fn make<E: SessionError>(self, session: &Session<E>) -> Result<(), E> {
+        match self {
+            Self::Set(key, value) => session.set(&key, value)?,
+            Self::Clear => session.clear(),
+            Self::Regenerate => session.regenerate(),
+            Self::RegenerateThenSet(key, value) => {
+                session.regenerate();
+                session.set(&key, value)?;
+            }
+            Self::Destroy => session.destroy(),
+        }
+        Ok(())
+    }
+}
+
+impl Afterwards {
+    fn end(self) -> Ending {
+        match self {
+            Self::Answer => Ending::Answer(Answer::ok()),
+            Self::Status(status @ ..400) => {
+                Ending::Answer(Answer::with_status(status, &json!({"ok": true})))
+            }
+            Self::Status(status) => {
+                Ending::Answer(Answer::error(status, "the status that was asked for"))
+            }
+            Self::Fail => {
+                Ending::Error(Answer::error(500, "the handler failed, as it was asked to"))
+            }
+            Self::Panic => Ending::Panic,
+        }
+    }
+}
+
+fn all_values<E: SessionError>(session: &Session<E>) -> Result<Answer, E> {
+    Ok(Answer::json(&json!({"values": session.entries()?})))
+}
+
+fn increment<E: SessionError>(session: &Session<E>, key: &str) -> Result<Answer, E> {
+    let add_one = |value: Option<Value>| match value.unwrap_or_default() {
+        Value::Null => Ok(Value::from(1)),
+        Value::Number(n) => n
+            .as_i64()
+            .and_then(|n| n.checked_add(1))
+            .map(Value::from)
+            .ok_or(()),
+        _ => Err(()),
+    };
+    Ok(match session.try_update(key, add_one)? {
+        Ok(value) => Answer::json(&json!({"value": value})),
+        Err(()) => Answer::error(422, "the value is not an integer that can be increased"),
+    })
+}
+
+fn info<E: From<Error>>(session: &Session<E>) -> Answer {
+    Answer::json(&json!({
+        "new": session.is_new(),
+        "user": session.user().map(|user| user.name.to_string()),
+        "created_at": session.created_at().map(Timestamp::as_unix_secs),
+        "expires_at": session.expires_at().map(Timestamp::as_unix_secs),
+        "superseded": session.is_superseded(),
+        "ref": session.reference().map(|reference| reference.to_string()),
+    }))
+}

@@ -1,0 +1,71 @@
+//! The adapter suite over the three frameworks, each alone and all of them in one fleet.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use session_conformance::adapter::{AdapterHarness, SpyStore, TestClock};
+use session_core::{SessionConfig, SessionManager};
+use session_demo::{Framework, serve};
+
+/// Serves the demo, each server by the next of some frameworks.
+struct Demo {
+    frameworks: &'static [Framework],
+    rounds: usize,
+    started: AtomicUsize,
+}
+
+impl Demo {
+    const fn on(frameworks: &'static [Framework], rounds: usize) -> Self {
+        Self {
+            frameworks,
+            rounds,
+            started: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl AdapterHarness for Demo {
+    async fn start(&self, store: SpyStore, config: SessionConfig, clock: TestClock) -> SocketAddr {
+        let started = self.started.fetch_add(1, Ordering::Relaxed);
+        let framework = self.frameworks[started % self.frameworks.len()];
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let sessions = SessionManager::with_clock(config, store, clock);
+        tokio::spawn(async move {
+            serve(framework, listener, sessions, std::future::pending())
+                .await
+                .unwrap();
+        });
+        address
+    }
+
+    fn rounds(&self) -> usize {
+        self.rounds
+    }
+}
+
+mod axum {
+    use super::{Demo, Framework};
+
+    session_conformance::adapter_suite!(Demo::on(&[Framework::Axum], 100));
+}
+
+mod actix {
+    use super::{Demo, Framework};
+
+    session_conformance::adapter_suite!(Demo::on(&[Framework::Actix], 100));
+}
+
+mod poem {
+    use super::{Demo, Framework};
+
+    session_conformance::adapter_suite!(Demo::on(&[Framework::Poem], 100));
+}
+
+/// Each server of a check is another framework's.
+mod mixed {
+    use super::{Demo, Framework};
+
+    session_conformance::adapter_suite!(Demo::on(&Framework::ALL, 1_000));
+}
