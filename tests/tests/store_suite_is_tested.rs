@@ -2,16 +2,18 @@
 //! can get wrong there is a clause that notices.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{LazyLock, Once};
-use std::{panic, thread};
+use std::sync::LazyLock;
 
 use session_conformance::store::{self, CLAUSES, StoreHarness};
 
 #[path = "../src/store/defects/mod.rs"]
 mod defects;
+#[path = "common/panics.rs"]
+mod panics;
 
 use defects::Defect::{self, *};
 use defects::Harness;
+use panics::panic_of;
 
 /// Each defect, and the clause that is there to notice it.
 const NOTICED_BY: &[(Defect, &str)] = &[
@@ -243,29 +245,4 @@ const SLOW: &[&str] = &[
 /// How `clause` fails on what `harness` makes; `None` if it passes.
 fn failure(harness: Harness, clause: &'static str) -> Option<String> {
     panic_of(move || store::run(store::check(clause, &harness)))
-}
-
-/// The message with which `work` panics; `None` if it doesn't. The panics that are looked for here are not
-/// printed: they happen on threads of these names.
-#[expect(clippy::expect_used, reason = "without a thread there is no test")]
-fn panic_of(work: impl FnOnce() + Send + 'static) -> Option<String> {
-    const NAME: &str = "panics are expected here";
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            let thread = thread::current();
-            let name = thread.name().unwrap_or_default();
-            if name != NAME && !name.starts_with("tokio") {
-                usual(panic);
-            }
-        }));
-    });
-    let thread = thread::Builder::new().name(NAME.into()).spawn(work);
-    let panic = thread.expect("a thread can be had").join().err()?;
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    Some(
-        text.or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default(),
-    )
 }

@@ -1,217 +1,135 @@
-//! What the tests share: a visitor who keeps cookies, a store that can be watched and made to fail, programs
-//! that are stopped when a test is over, and the log.
+//! Programs that a test starts, and that end with it.
+#![allow(dead_code, reason = "each test program uses a part of this")]
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each test program uses a part of this"
-)]
-
-mod process;
-mod spy;
-
-use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
-use axum::http::{HeaderMap, Request, Response, header};
-use serde_json::Value;
-use session_core::{SessionConfig, SessionConfigBuilder};
-use tower::ServiceExt as _;
-use tracing::subscriber::DefaultGuard;
-
-pub(crate) use process::Program;
-pub(crate) use spy::{Call, Gate, Mood, STORE_ERROR, SpyStore};
+use std::io::{BufRead as _, BufReader, read_to_string};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 pub(crate) const SECRET: &str = "a secret for tests, of at least 32 bytes";
 
-/// More than any answer of the tests is long.
-const MAX_BODY_LEN: usize = 1 << 20;
+/// How long a program may take to say something. One that works takes a fraction of a second.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The demo's configuration, for tests to vary.
-pub(crate) fn config() -> SessionConfigBuilder {
-    SessionConfig::builder(SECRET).exclude_path("/excluded/*")
+/// A program that is killed, with what it has started, when this is dropped.
+pub(crate) struct Program {
+    child: Group,
+    /// The lines of its standard output; closed when it has ended.
+    lines: Receiver<String>,
+    stderr: JoinHandle<String>,
 }
 
-/// The demo, in process.
-pub(crate) fn demo(config: SessionConfigBuilder, store: &SpyStore) -> Router {
-    session_demo::on_axum::app(config.build().unwrap(), store.clone())
+/// A process that leads a group of its own.
+struct Group(Child);
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// What it wrote to its standard output, apart from lines that were read before.
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: String,
 }
 
-/// Somebody with a browser: keeps the cookies that answers set, and sends them along. A clone is another
-/// request of the same browser, sent before the answers to this one's are there.
-#[derive(Clone)]
-pub(crate) struct Visitor {
-    app: Router,
-    pub(crate) cookies: BTreeMap<String, String>,
-}
+impl Program {
+    /// The demo, on a free port of this machine, and the address where it listens.
+    pub(crate) fn demo(options: &[&str]) -> (Self, String) {
+        let mut command = Self::demo_command(&["--listen", "127.0.0.1:0", "--secret", SECRET]);
+        let demo = Self::start(command.args(options));
+        let line = demo.next_line().expect("the demo ended at once");
+        let address = line.strip_prefix("listening on http://127.0.0.1:");
+        let port: u16 = address.expect(&line).parse().expect(&line);
+        (demo, format!("127.0.0.1:{port}"))
+    }
 
-impl Visitor {
-    pub(crate) fn new(app: &Router) -> Self {
-        Self {
-            app: app.clone(),
-            cookies: BTreeMap::new(),
+    /// The demo's program, untouched by the settings of whoever runs the tests.
+    pub(crate) fn demo_command(options: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_session-demo"));
+        command.env_remove("SESSION_SECRET").args(options);
+        command
+    }
+
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self::try_start(command).unwrap()
+    }
+
+    pub(crate) fn try_start(command: &mut Command) -> std::io::Result<Self> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.process_group(0).spawn()?;
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let stderr = child.stderr.take().expect("it is piped");
+        let stderr = thread::spawn(move || read_to_string(stderr).unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                // Nobody listens any more once the test is over; the pipe is emptied all the same.
+                let _ = sender.send(line);
+            }
+        });
+        Ok(Self {
+            child: Group(child),
+            lines,
+            stderr,
+        })
+    }
+
+    /// The next line of its standard output; none if it has ended.
+    pub(crate) fn next_line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the program said nothing for {PATIENCE:?}"),
         }
     }
 
-    /// The same browser at another application.
-    pub(crate) fn at(&self, app: &Router) -> Self {
-        Self {
-            app: app.clone(),
-            cookies: self.cookies.clone(),
-        }
+    /// Sends SIGTERM to the program alone.
+    pub(crate) fn terminate(&self) {
+        assert!(send_signal("TERM", &self.child.0.id().to_string()));
     }
 
-    /// Sends `line`, such as `PUT /api/values/name`.
-    pub(crate) async fn send(&mut self, line: &str, body: impl Into<Body>) -> Reply {
-        let request = self.request(line, body);
-        let reply = self.exchange(request).await;
-        self.take_cookies(&reply.headers);
-        reply
-    }
-
-    /// Sends `line` and looks at the status and at the JSON of the answer, which is all there is to most.
-    pub(crate) async fn check(&mut self, line: &str, body: &str, status: u16, answer: Value) {
-        let reply = self.send(line, body.to_owned()).await;
-        assert_eq!(
-            (reply.status, reply.json()),
-            (status, answer),
-            "{line} {body}"
-        );
-    }
-
-    /// What [`send`](Self::send) would send.
-    pub(crate) fn request(&self, line: &str, body: impl Into<Body>) -> Request<Body> {
-        let (method, uri) = line.split_once(' ').expect("a method and a path");
-        let mut request = Request::builder().method(method).uri(uri);
-        if !self.cookies.is_empty() {
-            let pairs = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"));
-            request = request.header(header::COOKIE, pairs.collect::<Vec<_>>().join("; "));
-        }
-        request.body(body.into()).unwrap()
-    }
-
-    /// The answer to a request as it is, cookies and all.
-    pub(crate) async fn exchange(&self, request: Request<Body>) -> Reply {
-        Reply::read(self.head(request).await).await
-    }
-
-    /// The answer's head, with its body still to come.
-    pub(crate) async fn head(&self, request: Request<Body>) -> Response<Body> {
-        self.app.clone().oneshot(request).await.unwrap()
-    }
-
-    /// The `session_id` that the visitor has.
-    pub(crate) fn session_id(&self) -> Option<&str> {
-        self.cookies.get("session_id").map(String::as_str)
-    }
-
-    pub(crate) fn take_cookies(&mut self, headers: &HeaderMap) {
-        for cookie in headers.get_all(header::SET_COOKIE) {
-            let cookie = cookie.to_str().unwrap();
-            let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
-            let (name, value) = pair.split_once('=').expect("a name and a value");
-            if attributes.contains("Max-Age=0") {
-                self.cookies.remove(name);
-            } else {
-                self.cookies.insert(name.to_owned(), value.to_owned());
+    /// Waits until the program ends of its own accord.
+    pub(crate) fn wait(self, limit: Duration) -> Ended {
+        let Self {
+            mut child,
+            lines,
+            stderr,
+        } = self;
+        let start = Instant::now();
+        let mut stdout = Vec::new();
+        loop {
+            match lines.recv_timeout(limit.saturating_sub(start.elapsed())) {
+                Ok(line) => stdout.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the program still runs after {limit:?}"),
             }
         }
-    }
-}
-
-/// A whole answer.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
-impl Reply {
-    pub(crate) async fn read(response: Response<Body>) -> Self {
-        let (head, body) = response.into_parts();
-        Self {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: to_bytes(body, MAX_BODY_LEN).await.unwrap(),
+        Ended {
+            status: child.0.wait().unwrap(),
+            stdout,
+            stderr: stderr.join().unwrap(),
         }
     }
-
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    /// The body, which says that it is JSON and is.
-    pub(crate) fn json(&self) -> Value {
-        assert_eq!(self.all("content-type"), ["application/json"], "{self:?}");
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    /// The values of all headers called `name`.
-    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
-        let values = self.headers.get_all(name).iter();
-        values.map(|value| value.to_str().unwrap()).collect()
-    }
-
-    /// The Set-Cookie that concerns the session.
-    ///
-    /// CK-6: there is never more than one.
-    pub(crate) fn session_cookie(&self) -> Option<&str> {
-        let mut ours = self.all("set-cookie");
-        ours.retain(|cookie| cookie.starts_with("session_id="));
-        assert!(ours.len() <= 1, "{ours:?}");
-        ours.pop()
-    }
-
-    /// Whether the answer takes the session's cookie away.
-    pub(crate) fn removes_cookie(&self) -> bool {
-        self.session_cookie()
-            .is_some_and(|cookie| cookie.contains("Max-Age=0"))
-    }
 }
 
-/// What is logged on this thread while this lives.
-pub(crate) struct Log {
-    lines: LogWriter,
-    _until_dropped: DefaultGuard,
-}
-
-#[derive(Clone, Default)]
-struct LogWriter(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub(crate) fn capture() -> Self {
-        let lines = LogWriter::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .finish();
-        Self {
-            lines,
-            _until_dropped: tracing::subscriber::set_default(subscriber),
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            send_signal("KILL", &format!("-{}", self.0.id()));
+            // Where there is no shell, the program itself ends all the same.
+            let _ = self.0.kill();
+            let _ = self.0.wait();
         }
     }
-
-    /// The lines that contain `part`.
-    pub(crate) fn lines_with(&self, part: &str) -> Vec<String> {
-        let log = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
-        let found = log.lines().filter(|line| line.contains(part));
-        found.map(str::to_owned).collect()
-    }
 }
 
-impl Write for LogWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// The standard library has no signals; a shell's own `kill` is there on every system.
+fn send_signal(signal: &str, target: &str) -> bool {
+    let script = format!("kill -s {signal} -- {target}");
+    let status = Command::new("sh").args(["-c", &script]).status();
+    status.is_ok_and(|status| status.success())
 }

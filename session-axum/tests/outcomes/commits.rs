@@ -15,8 +15,9 @@ use session_axum::{Error, Main, Session, SessionLayer, SessionManager};
 use session_core::{Clock, Timestamp};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::common::{Call, SpyStore, Visitor, config};
+use crate::common::{Visitor, config};
 use crate::{NAME, ada, app, become_eve, layer, name, routes};
+use session_conformance::adapter::{Call, SpyStore};
 
 /// What a handler does with its session before it fails.
 type Change = fn(&Session);

@@ -5,8 +5,9 @@ use axum::http::HeaderValue;
 use axum::http::header::COOKIE;
 use session_axum::{Session, SessionConfig, SessionLayer};
 
-use crate::common::{Call, Log, Reply, SpyStore, Visitor};
+use crate::common::{Log, Reply, Visitor};
 use crate::{ada, app, become_eve, layer, name, routes};
+use session_conformance::adapter::{Call, SpyStore};
 
 /// `GET /name` with these Cookie headers.
 async fn ask(visitor: &Visitor, headers: &[&[u8]]) -> Reply {

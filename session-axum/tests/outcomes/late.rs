@@ -11,8 +11,9 @@ use futures_util::stream;
 use session_axum::{CommitStatus, Error, ErrorKind, Session};
 use tokio::sync::Notify;
 
-use crate::common::{Call, Log, Mood, Reply, SpyStore, Visitor};
+use crate::common::{Log, Reply, Visitor};
 use crate::{NAME, ada, app, name};
+use session_conformance::adapter::{Call, Mood, SpyStore};
 
 const NEVER_COMMITTED: &str = "changes were made after the response had left";
 
@@ -147,7 +148,7 @@ async fn a_late_commit_that_needs_a_cookie_is_refused() {
         assert_eq!(visitor.send("GET /", "").await.text(), "refused");
     }
     assert_eq!(store.take_calls(), [Call::Load]);
-    assert_eq!((name(&ada).await, store.records.len()), ("Ada".into(), 1));
+    assert_eq!((name(&ada).await, store.records().len()), ("Ada".into(), 1));
 }
 
 /// A session that ends after the head has left ends all the same; only its cookie stays in the browser.

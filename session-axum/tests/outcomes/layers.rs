@@ -13,8 +13,9 @@ use axum::routing::{get, put};
 use session_axum::{Error, Session, SessionLayer};
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use crate::common::{Call, Log, SpyStore, Visitor, config};
+use crate::common::{Log, Visitor, config};
 use crate::{NAME, ada, app, become_eve, layer, name, routes};
+use session_conformance::adapter::{Call, SpyStore};
 
 /// A second session beside the main one.
 enum Admin {}
@@ -219,6 +220,23 @@ async fn named_sessions_do_not_see_each_other() {
     let admin_id = visitor.cookies["admin_id"].clone();
     visitor.cookies = [("session_id".to_owned(), admin_id)].into();
     assert_eq!(visitor.send("GET /", "").await.text(), "None None");
+}
+
+/// ST-7: two sessions under one cookie would overwrite each other's cookie. Neither is lent to the other.
+#[tokio::test]
+async fn two_sessions_with_one_cookie_are_an_error() {
+    let handler = async |_: Option<Session<Admin>>| "all is well";
+    let (main, admin) = (SpyStore::default(), SpyStore::default());
+    let app = Router::new()
+        .route("/", get(handler))
+        .layer(layer(&admin).named::<Admin>())
+        .layer(layer(&main));
+    let log = Log::capture();
+    let reply = Visitor::new(&app).send("GET /", "").await;
+    assert_eq!((reply.status, reply.text()), (500, "internal server error"));
+    let advice = log.lines_with("another cookie_name");
+    assert_eq!(advice.len(), 1);
+    assert!(advice[0].contains("ERROR"), "{advice:?}");
 }
 
 /// A service that may be called once for each time that it was asked whether it is ready.

@@ -8,7 +8,6 @@
 )]
 
 mod commits;
-#[path = "../common/mod.rs"]
 mod common;
 mod cookies;
 mod late;
@@ -20,7 +19,8 @@ use axum::handler::Handler;
 use axum::routing::{any, get};
 use session_axum::{Error, Key, Session, SessionLayer};
 
-use crate::common::{SpyStore, Visitor, config};
+use crate::common::{Visitor, config};
+use session_conformance::adapter::SpyStore;
 
 const NAME: Key<String> = Key::new("name");
 

@@ -8,8 +8,9 @@ use axum::response::{AppendHeaders, IntoResponse as _};
 use session_axum::{Error, ErrorKind, Session, SessionLayer};
 use tokio::time::Instant;
 
-use crate::common::{Call, Log, Mood, Reply, STORE_ERROR, SpyStore, Visitor, config};
+use crate::common::{Log, Reply, Visitor, config};
 use crate::{NAME, ada, app, become_eve, layer, name, routes};
+use session_conformance::adapter::{Call, Mood, STORE_ERROR, SpyStore};
 
 fn check_opaque(reply: &Reply) {
     assert_eq!(
@@ -76,7 +77,7 @@ async fn a_failing_save_replaces_the_answer() {
     check_opaque(&ada.send("GET /", "").await);
     check_opaque(&Visitor::new(&app).send("GET /", "").await);
     assert_eq!(log.lines_with(STORE_ERROR).len(), 2);
-    assert_eq!((name(&ada).await, store.records.len()), ("Ada".into(), 1));
+    assert_eq!((name(&ada).await, store.records().len()), ("Ada".into(), 1));
 }
 
 /// CM-3: a commit in the middle of a handler that fails makes the request fail, even if the handler goes on.

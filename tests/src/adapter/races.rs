@@ -249,6 +249,7 @@ pub async fn a_slow_read_brings_no_cookie_back(harness: &impl AdapterHarness) {
     for round in 0..race.rounds {
         let line = ["POST /api/regenerate", "POST /api/logout"][round % 2];
         let mut visitor = race.visitor().await;
+        race.scene.clock.advance(Duration::from_secs(1));
         let gate = race.hold(Call::Touch);
         let read = race.start(&visitor, "GET /api/values/n", "", &gate).await;
         let reply = race.send(&mut visitor, line, "").await;

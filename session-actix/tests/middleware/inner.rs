@@ -1,0 +1,125 @@
+//! Middleware between the session's and the handler: it has the session that the handler has.
+
+use actix_web::dev::{Service as _, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, FromRequest as _, HttpResponse, web};
+use session_actix::{ErrorKind, Key, Session, SessionExt as _};
+use session_conformance::adapter::{Call, SpyStore};
+
+use crate::common::{Log, Site};
+use crate::{NAME, ada, app, become_eve, name, routes, sessions};
+
+/// Who has used the session, in this order.
+const SEEN_BY: Key<String> = Key::new("seen by");
+
+fn sign(session: &Session, who: &'static str) -> actix_web::Result<()> {
+    session.update(SEEN_BY, move |others: Option<String>| match others {
+        Some(others) => format!("{others}, {who}"),
+        None => who.to_owned(),
+    })?;
+    Ok(())
+}
+
+/// ST-7: whatever a middleware is made of, it has the handler's session, before the handler and after it; the
+/// request loads it once and saves it once.
+#[actix_web::test]
+async fn middleware_has_the_session_of_the_handler() {
+    async fn as_argument<B>(
+        session: Session,
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> actix_web::Result<ServiceResponse<B>> {
+        sign(&session, "argument")?;
+        let response = next.call(request).await?;
+        sign(&session, "argument again")?;
+        Ok(response)
+    }
+    async fn by_hand<B>(
+        mut request: ServiceRequest,
+        next: Next<B>,
+    ) -> actix_web::Result<ServiceResponse<B>> {
+        let session = request.extract::<Session>().await?;
+        sign(&session, "hand")?;
+        next.call(request).await
+    }
+    async fn handler(session: Session) -> actix_web::Result<&'static str> {
+        sign(&session, "handler")?;
+        Ok("done")
+    }
+    async fn seen_by(session: Session) -> actix_web::Result<String> {
+        Ok(session.get_or(SEEN_BY, String::new())?)
+    }
+    let store = SpyStore::default();
+    let mut ada = ada(&app(&store, seen_by).await, &store).await;
+    let app = App::new()
+        .route("/", web::to(handler))
+        .wrap_fn(|request, service| {
+            let answer = service.call(request);
+            async move {
+                let response = answer.await?;
+                let session: Session = Session::extract(response.request()).await?;
+                sign(&session, "closure")?;
+                Ok(response)
+            }
+        })
+        .wrap(from_fn(by_hand))
+        .wrap(from_fn(as_argument))
+        .wrap(sessions(&store));
+    let site = Site::new(app).await;
+    assert_eq!(ada.at(&site).send("GET /").await.body, "done");
+    assert_eq!(store.take_calls(), [Call::Load, Call::Update]);
+    let seen_by = "argument, hand, handler, closure, argument again";
+    assert_eq!(ada.send("GET /").await.body, seen_by);
+}
+
+/// ST-7: what can't wait for the session has it as soon as somebody has loaded it. Asking before is an error,
+/// and the log says what would help.
+#[actix_web::test]
+async fn a_loaded_session_is_there_without_waiting() {
+    async fn look<B>(
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> actix_web::Result<ServiceResponse<B>> {
+        let log = Log::capture();
+        let early = request.session().err().map(|error| error.kind());
+        assert_eq!(early, Some(ErrorKind::NotLoaded));
+        log.check_error(".load_eagerly()");
+        drop(log);
+
+        let response = next.call(request).await?;
+        let session = response.session()?;
+        assert_eq!(session.get_or(NAME, String::new())?, "Eve");
+        session.set(NAME, "Eve the Second")?;
+        Ok(response)
+    }
+    let store = SpyStore::default();
+    let ada = ada(&app(&store, become_eve).await, &store).await;
+    let routes = App::new().configure(routes(become_eve));
+    let site = Site::new(routes.wrap(from_fn(look)).wrap(sessions(&store))).await;
+    assert_eq!(ada.at(&site).send("GET /").await.body, "done");
+    assert_eq!(store.take_calls(), [Call::Load, Call::Update]);
+    assert_eq!(name(&ada).await, "Eve the Second");
+}
+
+/// CK-9: a middleware that answers in the handler's place has used the session, and the answer says so.
+#[actix_web::test]
+async fn an_answer_of_the_middleware_varies_by_the_cookie() {
+    async fn turn_away<B>(
+        session: Session,
+        request: ServiceRequest,
+        _: Next<B>,
+    ) -> actix_web::Result<ServiceResponse> {
+        assert!(session.is_empty());
+        Ok(request.into_response(HttpResponse::Forbidden().body("members only")))
+    }
+    let store = SpyStore::default();
+    let app = App::new()
+        .configure(routes(crate::unreachable))
+        .wrap(from_fn(turn_away))
+        .wrap(sessions(&store));
+    let site = Site::new(app).await;
+    let reply = crate::Visitor::new(&site).send("GET /").await;
+    reply.check(403, "members only");
+    assert_eq!(reply.all("vary"), ["Cookie"]);
+    assert_eq!(store.take_calls(), []);
+}

@@ -1,0 +1,342 @@
+//! The adapter over hyper.
+
+use std::future::ready;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::header::{COOKIE, HeaderValue, SET_COOKIE, VARY};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request};
+use session_conformance::adapter::{STORE_ERROR, SpyStore};
+use session_conformance::app::Answer;
+use session_core::store::SessionStore as _;
+use session_core::{
+    Error, Finished, Main, Session, SessionHandle, SessionManager, StoreKey, Timestamp,
+};
+
+use super::Defect::{self, *};
+use super::binding::{self, Bound, Response};
+
+/// Everything that one server's requests share.
+pub(super) struct Adapter {
+    pub(super) sessions: SessionManager,
+    /// Sessions of a store that knows nobody.
+    pub(super) strangers: SessionManager,
+    pub(super) store: SpyStore,
+    pub(super) defect: Option<Defect>,
+}
+
+/// The error values of a framework that has such a thing: a response, and who failed.
+pub(super) enum Failure {
+    Handler(Response),
+    Middleware(Response),
+    Session(Error),
+}
+
+/// The adapter's own error, as every adapter has one.
+pub(super) struct SessionFailed(Error);
+
+impl From<Error> for SessionFailed {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl Deref for SessionFailed {
+    type Target = Error;
+
+    fn deref(&self) -> &Error {
+        &self.0
+    }
+}
+
+/// The request as handlers see it.
+pub(super) struct Extractor<'r> {
+    adapter: &'r Adapter,
+    handle: Option<&'r SessionHandle>,
+    head: &'r Parts,
+}
+
+impl Adapter {
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    /// What the middleware and all within it make of a request.
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response {
+        let (head, body) = request.into_parts();
+        let bound = Bound::read(&head, body, self.defect).await;
+        let handle = match self.sessions.enter::<Main>(None, head.uri.path()) {
+            _ if self.has(ExcludedPathHasSession) => Some(self.sessions.handle()),
+            Ok(sessions) => sessions.map(|sessions| sessions.handle().clone()),
+            Err(error) => panic!("there is one middleware: {error}"),
+        };
+        let extractor = Extractor {
+            adapter: &self,
+            handle: handle.as_ref(),
+            head: &head,
+        };
+        let work = bound.run(&extractor);
+        let Some(handle) = &handle else {
+            return self.into_response(work.await);
+        };
+        if self.has(AsksWhenUnused) {
+            drop(self.load(handle, &head).await);
+        }
+        // What is worked on is caught, so that it can be decided whether it is committed.
+        let outcome = AssertUnwindSafe(work).catch_unwind().await;
+        if self.forgets_to_commit(&outcome) {
+            return match outcome {
+                Ok(outcome) => self.into_response(outcome),
+                Err(panic) => resume_unwind(panic),
+            };
+        }
+        if self.has(CommitsChangesOnPanic) && outcome.is_err() {
+            let _ = handle.run(ready(())).await;
+        }
+        self.break_session(handle, &head, &bound);
+        let finish = async { outcome.unwrap_or_else(|panic| resume_unwind(panic)) };
+        let (outcome, finished) = handle.run(finish).await;
+        self.finish(outcome, &finished, handle, &head)
+    }
+
+    fn forgets_to_commit(&self, outcome: &std::thread::Result<Result<Response, Failure>>) -> bool {
+        match outcome {
+            Err(_) => self.has(LogoutLostOnPanic),
+            Ok(Err(Failure::Handler(_))) => self.has(DropsChangesOnHandlerError),
+            Ok(Err(Failure::Middleware(_))) => self.has(DropsChangesOnInnerError),
+            Ok(Err(Failure::Session(_))) => false,
+            Ok(Ok(response)) => response.status() == 500 && self.has(DropsChangesOn500),
+        }
+    }
+
+    /// Does to the session what a broken adapter does after the handler.
+    fn break_session(&self, handle: &SessionHandle, head: &Parts, bound: &Bound) {
+        let Ok(session) = handle.loaded::<Error>() else {
+            return;
+        };
+        if self.has(StoresEmptySessions) && session.is_new() {
+            session.set("visited", true).expect("there is room");
+        }
+        if self.has(LosesDataOnRotation)
+            && head.uri.path().contains("/regenerate")
+            && !bound.is_refused()
+        {
+            session.clear();
+        }
+    }
+
+    fn finish(
+        &self,
+        outcome: Result<Response, Failure>,
+        finished: &Finished,
+        handle: &SessionHandle,
+        head: &Parts,
+    ) -> Response {
+        let is_inner_failure = matches!(outcome, Err(Failure::Middleware(_)));
+        let is_stream = head.uri.path() == "/api/stream";
+        let is_ignored = match finished.error() {
+            _ if self.has(AnonymousWhenStoreIsDown) || self.has(NoneWhenStoreIsDown) => true,
+            Some(_) if self.has(AnswersAlthoughSavingFailed) => handle.loaded::<Error>().is_ok(),
+            _ => false,
+        };
+        let mut response = match finished.error() {
+            Some(_) if self.has(ErrorTextInBody) => {
+                binding::respond(Answer::error(503, STORE_ERROR))
+            }
+            Some(error) if !is_ignored => binding::respond(Answer::session_error(error)),
+            _ => self.into_response(outcome),
+        };
+        let loses_headers = (is_inner_failure && self.has(LosesHeadersOnInnerError))
+            || (is_stream && self.has(LosesHeadersOnStreams))
+            || (head.method == Method::HEAD && self.has(LosesHeadersOnHead));
+        let before = response.headers().clone();
+        if !loses_headers {
+            finished.apply(response.headers_mut());
+        }
+        self.break_headers(response.headers_mut(), &before, finished, handle, head);
+        response
+    }
+
+    /// Does to the headers what a broken adapter does: `before` is what they were before ours were added.
+    fn break_headers(
+        &self,
+        headers: &mut HeaderMap,
+        before: &HeaderMap,
+        finished: &Finished,
+        handle: &SessionHandle,
+        head: &Parts,
+    ) {
+        let session = handle.loaded::<Error>().ok();
+        let theirs: Vec<_> = before.get_all(SET_COOKIE).iter().cloned().collect();
+        let ours = headers.get_all(SET_COOKIE).iter().skip(theirs.len());
+        let ours = ours
+            .last()
+            .map(|value| value.to_str().expect("it is ASCII").to_owned());
+        let sent = head
+            .headers
+            .get(COOKIE)
+            .and_then(|value| value.to_str().ok());
+        let mut cookie = ours.clone();
+        match self.defect {
+            Some(RemovesCookieOnMiss) => {
+                if sent.is_some() && session.is_some_and(|session| session.is_new()) {
+                    cookie = cookie.or_else(|| Some("session_id=; Path=/; Max-Age=0".to_owned()));
+                }
+            }
+            Some(RemovalWithoutPath) => {
+                cookie = cookie.map(|cookie| match cookie.contains("Max-Age=0") {
+                    true => cookie.replace("; Path=/", ""),
+                    false => cookie,
+                });
+            }
+            Some(CookieIsNotHttpOnly) => {
+                cookie = cookie.map(|cookie| cookie.replace("; HttpOnly", ""))
+            }
+            Some(CookieFromLosers) => {
+                if head.uri.path() == "/api/regenerate" {
+                    cookie = cookie.or_else(|| Some(format!("{}; Path=/", sent?)));
+                }
+            }
+            Some(CookieOnEveryUse) => {
+                if session.is_some_and(|session| !session.is_new()) {
+                    cookie = cookie.or_else(|| Some(format!("{}; Path=/", sent?)));
+                }
+            }
+            Some(NoCookieOnTouch) => {
+                cookie = cookie.filter(|cookie| sent.is_none_or(|sent| !cookie.starts_with(sent)));
+            }
+            Some(OverwritesSetCookie) if ours.is_some() => {
+                headers.remove(SET_COOKIE);
+                headers.append(SET_COOKIE, value(ours.as_deref()));
+            }
+            Some(SecondSetCookie) if ours.is_some() => {
+                headers.append(SET_COOKIE, value(ours.as_deref()));
+            }
+            Some(NoVary) => restore(headers, before, "vary"),
+            Some(VaryWhenUnused) => _ = headers.insert(VARY, HeaderValue::from_static("Cookie")),
+            Some(OverwritesVary) if finished.is_used() => {
+                headers.insert(VARY, HeaderValue::from_static("Cookie"));
+            }
+            Some(CacheableSetCookie) => restore(headers, before, "cache-control"),
+            _ => {}
+        }
+        if cookie != ours {
+            headers.remove(SET_COOKIE);
+            for theirs in theirs {
+                headers.append(SET_COOKIE, theirs);
+            }
+            if cookie.is_some() {
+                headers.append(SET_COOKIE, value(cookie.as_deref()));
+            }
+        }
+    }
+
+    fn into_response(&self, outcome: Result<Response, Failure>) -> Response {
+        match outcome {
+            Ok(response) | Err(Failure::Handler(response) | Failure::Middleware(response)) => {
+                response
+            }
+            Err(Failure::Session(error)) => binding::respond(Answer::session_error(&error)),
+        }
+    }
+
+    async fn load(
+        &self,
+        handle: &SessionHandle,
+        head: &Parts,
+    ) -> Result<Session<SessionFailed>, Error> {
+        let mut cookies: Vec<Vec<u8>> = head
+            .headers
+            .get_all(COOKIE)
+            .iter()
+            .filter(|value| !self.has(BrokenNeighbourHides) || value.to_str().is_ok())
+            .map(|value| value.as_bytes().to_vec())
+            .collect();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        for header in &mut cookies {
+            if self.has(FirstOfTwoCookies) {
+                let header_text = text(header);
+                let ours = header_text
+                    .split("; ")
+                    .find(|pair| pair.starts_with("session_id="));
+                *header = ours.unwrap_or_default().into();
+            }
+            if self.has(DecodesCookieNames) {
+                *header = text(header).replace("session%5Fid", "session_id").into();
+            }
+            if self.has(SkipsForgedCookies) {
+                *header = text(header).replace("session_id=forged; ", "").into();
+            }
+        }
+        let session = handle.load(cookies.iter().map(Vec::as_slice)).await;
+        let asks_again = match &session {
+            Ok(session) => {
+                let found_nothing = session.is_new() && !cookies.is_empty();
+                self.has(LoadsTwice) || (self.has(AsksForForgedCookies) && found_nothing)
+            }
+            Err(_) => false,
+        };
+        if asks_again {
+            let nobody = StoreKey::from_bytes([0; 32]);
+            drop(self.store.load(&nobody, Timestamp::default()).await);
+        }
+        session
+    }
+}
+
+impl Extractor<'_> {
+    pub(super) fn head(&self) -> &Parts {
+        self.head
+    }
+
+    pub(super) async fn session(&self) -> Result<Session<SessionFailed>, Failure> {
+        let handle = self
+            .handle
+            .expect("no route below an excluded path needs a session");
+        let session = self.adapter.load(handle, self.head).await;
+        let session = match session {
+            Err(_) if self.adapter.has(AnonymousWhenStoreIsDown) => {
+                self.adapter.strangers.handle().load([]).await
+            }
+            session => session,
+        };
+        let session = session.map_err(Failure::Session)?;
+        if self.adapter.has(LogoutDoesNotFollow) && session.is_superseded() {
+            return Ok(self
+                .adapter
+                .strangers
+                .handle()
+                .load([])
+                .await
+                .map_err(Failure::Session)?);
+        }
+        Ok(session)
+    }
+
+    pub(super) async fn optional_session(&self) -> Result<Option<Session<SessionFailed>>, Failure> {
+        let Some(handle) = self.handle else {
+            return Ok(None);
+        };
+        match self.adapter.load(handle, self.head).await {
+            Ok(session) => Ok(Some(session)),
+            Err(_) if self.adapter.has(NoneWhenStoreIsDown) => Ok(None),
+            Err(error) => Err(Failure::Session(error)),
+        }
+    }
+}
+
+fn value(cookie: Option<&str>) -> HeaderValue {
+    let cookie = cookie.unwrap_or_default();
+    HeaderValue::from_str(cookie).expect("a cookie is printable")
+}
+
+fn restore(headers: &mut HeaderMap, before: &HeaderMap, name: &'static str) {
+    headers.remove(name);
+    for value in before.get_all(name) {
+        headers.append(name, value.clone());
+    }
+}

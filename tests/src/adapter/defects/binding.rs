@@ -1,0 +1,117 @@
+//! The application, bound to hyper.
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::StatusCode;
+use hyper::body::{Bytes, Incoming};
+use hyper::http::request::Parts;
+use session_conformance::app::{self, Answer, Body, Call, Ending};
+
+use super::Defect::{self, *};
+use super::adapter::{Extractor, Failure};
+
+pub(super) type Response = hyper::Response<Full<Bytes>>;
+
+/// A request, read, for the application.
+pub(super) struct Bound {
+    path: String,
+    query: Option<String>,
+    body: Option<Bytes>,
+    defect: Option<Defect>,
+}
+
+impl Bound {
+    pub(super) async fn read(head: &Parts, body: Incoming, defect: Option<Defect>) -> Self {
+        let limit = match defect {
+            Some(ReadsAnyBody) => usize::MAX,
+            _ => app::MAX_BODY_LEN,
+        };
+        let body = Limited::new(body, limit).collect().await;
+        let mut bound = Self {
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().map(str::to_owned),
+            body: body.ok().map(http_body_util::Collected::to_bytes),
+            defect,
+        };
+        match defect {
+            Some(LosesQueries) => bound.query = None,
+            Some(LosesBodies) => bound.body = Some(Bytes::new()),
+            Some(DecodesPathsTwice) => {
+                let decoded = percent_encoding::percent_decode_str(&bound.path);
+                bound.path = decoded.decode_utf8_lossy().into_owned();
+            }
+            _ => {}
+        }
+        bound
+    }
+
+    fn call(&self, head: &Parts) -> Call {
+        app::call(app::Request {
+            method: head.method.as_str(),
+            path: &self.path,
+            query: self.query.as_deref(),
+            body: self.body.as_deref(),
+            other_headers: head.headers.contains_key(app::OTHER_HEADERS),
+        })
+    }
+
+    /// Whether the body can't be what a route needs.
+    pub(super) fn is_refused(&self) -> bool {
+        self.path.contains("then-set") && self.body.as_ref().is_none_or(Bytes::is_empty)
+    }
+
+    /// The handler, with a middleware around it that fails where it is asked to.
+    pub(super) async fn run(&self, extractor: &Extractor<'_>) -> Result<Response, Failure> {
+        let head = extractor.head();
+        let response = self.handle(extractor).await?;
+        let other_headers = head.headers.contains_key(app::OTHER_HEADERS);
+        match app::inner_failure(&self.path, other_headers) {
+            Some(failure) if response.status().is_success() => {
+                Err(Failure::Middleware(respond(failure)))
+            }
+            _ => Ok(response),
+        }
+    }
+
+    async fn handle(&self, extractor: &Extractor<'_>) -> Result<Response, Failure> {
+        let head = extractor.head();
+        let content_type = head.headers.get("content-type");
+        if self.defect == Some(RefusesForms) && content_type.is_some() {
+            return Ok(respond(Answer::error(415, "only JSON is taken")));
+        }
+        let ending = match self.call(head) {
+            Call::Unused(ending) => ending,
+            Call::Optional(call) => call.run(extractor.optional_session().await?.as_ref()),
+            Call::Session(call) => call.run(&extractor.session().await?).await,
+        };
+        match ending {
+            Ending::Answer(answer) => Ok(respond(self.break_answer(answer))),
+            Ending::Error(answer) => Err(Failure::Handler(respond(answer))),
+            Ending::Panic => panic!("the handler panicked, as it was asked to"),
+        }
+    }
+
+    fn break_answer(&self, mut answer: Answer) -> Answer {
+        match self.defect {
+            Some(EverythingIsJson) => answer.headers[0].1 = "application/json".into(),
+            Some(EverythingIsOk) => answer.status = 200,
+            Some(TooLargeIsInternal) if answer.status == 413 => answer.status = 500,
+            _ => {}
+        }
+        answer
+    }
+}
+
+pub(super) fn respond(answer: Answer) -> Response {
+    let body = match answer.body {
+        Body::Text(text) => text,
+        Body::Lines(lines) => lines.collect(),
+    };
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).expect("a status of the application's");
+    for (name, value) in answer.headers {
+        let value = value.parse().expect("a header of the application's");
+        response.headers_mut().append(name, value);
+    }
+    response
+}

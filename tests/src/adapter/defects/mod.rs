@@ -1,0 +1,128 @@
+//! Adapters that get one thing wrong each, for the test of the suite: one over plain hyper, with the
+//! application bound to it, and stores and clocks between it and the suite's.
+//!
+//! No part of the library: `tests/adapter_suite_is_tested.rs` includes it.
+
+mod adapter;
+mod binding;
+mod parts;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use session_conformance::adapter::{AdapterHarness, SpyStore, TestClock};
+use session_core::{SessionConfig, SessionManager};
+use tokio::net::TcpListener;
+
+use adapter::Adapter;
+use parts::{BrokenClock, BrokenStore};
+
+/// What one adapter gets wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Defect {
+    // What is committed, and when.
+    DropsChangesOnHandlerError,
+    DropsChangesOnInnerError,
+    DropsChangesOn500,
+    LogoutLostOnPanic,
+    CommitsChangesOnPanic,
+    AnswersAlthoughSavingFailed,
+    LogoutDoesNotFollow,
+    LosesDataOnRotation,
+    // What the response says.
+    LosesHeadersOnInnerError,
+    LosesHeadersOnStreams,
+    LosesHeadersOnHead,
+    RemovesCookieOnMiss,
+    RemovalWithoutPath,
+    CookieIsNotHttpOnly,
+    CookieFromLosers,
+    CookieOnEveryUse,
+    NoCookieOnTouch,
+    SecondSetCookie,
+    OverwritesSetCookie,
+    NoVary,
+    VaryWhenUnused,
+    OverwritesVary,
+    CacheableSetCookie,
+    ErrorTextInBody,
+    // What is asked of the store.
+    AsksForForgedCookies,
+    AsksWhenUnused,
+    LoadsTwice,
+    LoadsBeforeSaving,
+    StoresEmptySessions,
+    // What a session is taken for.
+    NoneWhenStoreIsDown,
+    AnonymousWhenStoreIsDown,
+    AdoptsEndedIds,
+    AdoptsUnknownIds,
+    ExcludedPathHasSession,
+    // Which cookie is read.
+    FirstOfTwoCookies,
+    BrokenNeighbourHides,
+    DecodesCookieNames,
+    SkipsForgedCookies,
+    // What lies below the adapter.
+    StoreOfItsOwn,
+    OverwritesOnConflict,
+    ForgetsUpdates,
+    TouchNeverMisses,
+    NoDeadline,
+    OwnClock,
+    ClockIsOff,
+    // How the application is bound.
+    LosesQueries,
+    LosesBodies,
+    ReadsAnyBody,
+    RefusesForms,
+    DecodesPathsTwice,
+    EverythingIsJson,
+    EverythingIsOk,
+    TooLargeIsInternal,
+}
+
+/// Serves the application with one defect, or none.
+pub(crate) struct Harness(pub(crate) Option<Defect>);
+
+impl AdapterHarness for Harness {
+    async fn start(&self, store: SpyStore, config: SessionConfig, clock: TestClock) -> SocketAddr {
+        let defect = self.0;
+        let store = match defect {
+            Some(Defect::StoreOfItsOwn) => SpyStore::default(),
+            _ => store,
+        };
+        let clock = BrokenClock {
+            inner: clock,
+            defect,
+        };
+        let broken = BrokenStore::new(store.clone(), defect);
+        let adapter = Arc::new(Adapter {
+            sessions: SessionManager::with_clock(config.clone(), broken, clock.clone()),
+            strangers: SessionManager::with_clock(config, SpyStore::default(), clock),
+            store,
+            defect,
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("the listener has an address");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let adapter = adapter.clone();
+                // A panic of the handler ends its connection, and nothing else.
+                let service =
+                    service_fn(move |request| tokio::spawn(adapter.clone().answer(request)));
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                tokio::spawn(connection);
+            }
+        });
+        address
+    }
+
+    fn rounds(&self) -> usize {
+        10
+    }
+}

@@ -1,0 +1,130 @@
+//! Stores and clocks that get one thing wrong.
+
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use session_conformance::adapter::{SpyStore, TestClock};
+use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
+use session_core::{Clock, Record, RecordState, StoreKey, SystemClock, Timestamp, Version};
+
+use super::Defect::{self, *};
+
+#[derive(Clone)]
+pub(super) struct BrokenClock {
+    pub(super) inner: TestClock,
+    pub(super) defect: Option<Defect>,
+}
+
+impl Clock for BrokenClock {
+    fn now(&self) -> Timestamp {
+        match self.defect {
+            Some(OwnClock) => SystemClock.now(),
+            Some(ClockIsOff) => self.inner.now().saturating_add(Duration::from_secs(100)),
+            _ => self.inner.now(),
+        }
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        match self.defect {
+            Some(NoDeadline) => Box::pin(pending()),
+            _ => self.inner.sleep(duration),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct BrokenStore {
+    inner: SpyStore,
+    defect: Option<Defect>,
+    /// The dead or unknown key that was asked for last, with what lies there.
+    last_miss: Arc<Mutex<Option<(StoreKey, Option<Version>)>>>,
+}
+
+impl BrokenStore {
+    pub(super) fn new(inner: SpyStore, defect: Option<Defect>) -> Self {
+        Self {
+            inner,
+            defect,
+            last_miss: Arc::default(),
+        }
+    }
+
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    fn miss(&self) -> std::sync::MutexGuard<'_, Option<(StoreKey, Option<Version>)>> {
+        self.last_miss
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl SessionStore for BrokenStore {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let record = self.inner.load(key, now).await?;
+        match &record {
+            None if self.has(AdoptsUnknownIds) => *self.miss() = Some((*key, None)),
+            Some(dead)
+                if self.has(AdoptsEndedIds) && !matches!(dead.state, RecordState::Live(_)) =>
+            {
+                *self.miss() = Some((*key, Some(dead.version)));
+                return Ok(None);
+            }
+            _ => {}
+        }
+        Ok(record)
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let is_update = matches!(expect, Expect::Version(_)) && record.live().is_some();
+        if is_update && self.has(ForgetsUpdates) {
+            return Ok(SaveOutcome::Saved);
+        }
+        if is_update && self.has(LoadsBeforeSaving) {
+            self.inner.load(key, now).await?;
+        }
+        let missed = self.miss().take();
+        if let (Expect::Absent, Some((missed, version))) = (expect, missed) {
+            let expect = version.map_or(Expect::Absent, Expect::Version);
+            self.inner
+                .save(&missed, record.clone(), expect, now)
+                .await?;
+        }
+        let outcome = self.inner.save(key, record.clone(), expect, now).await?;
+        if self.has(OverwritesOnConflict)
+            && matches!(outcome, SaveOutcome::Conflict(_))
+            && let Some(there) = self.inner.load(key, now).await?
+        {
+            let expect = Expect::Version(there.version);
+            return self.inner.save(key, record, expect, now).await;
+        }
+        Ok(outcome)
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.inner.delete(key).await
+    }
+
+    async fn touch(
+        &self,
+        key: &StoreKey,
+        touch: Touch,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let outcome = self.inner.touch(key, touch, now).await?;
+        match self.defect {
+            Some(TouchNeverMisses) => Ok(SaveOutcome::Saved),
+            _ => Ok(outcome),
+        }
+    }
+}
