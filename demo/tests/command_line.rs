@@ -20,9 +20,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// An option that is wrong is seen at once.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(2);
 
-/// The demo, serving, and where.
-fn serve(options: &[&str]) -> (Program, String) {
-    Program::demo(options)
+const FRAMEWORKS: [&str; 3] = ["axum", "actix", "poem"];
+
+/// The demo on a framework, serving, and where.
+fn serve(framework: &str) -> (Program, String) {
+    Program::demo(&["--framework", framework])
 }
 
 /// Sends SIGTERM and sees to it that the program ends in good order.
@@ -55,25 +57,27 @@ fn start_slow_request(address: &str, ms: u32) -> BufReader<TcpStream> {
 
 #[test]
 fn it_says_where_it_listens_serves_and_stops() {
-    let (demo, address) = serve(&[]);
-    let url = format!("http://{address}");
-    let page = ureq::get(&url).call().unwrap().into_body().read_to_string();
-    assert!(page.unwrap().contains("<title>Session demo</title>"));
+    for framework in FRAMEWORKS {
+        let (demo, address) = serve(framework);
+        let url = format!("http://{address}");
+        let page = ureq::get(&url).call().unwrap().into_body().read_to_string();
+        assert!(page.unwrap().contains("<title>Session demo</title>"));
 
-    let put = ureq::put(format!("{url}/api/values/name"))
-        .send(r#""Ada""#)
-        .unwrap();
-    let cookie = put.headers()["set-cookie"].to_str().unwrap();
-    let (pair, _) = cookie.split_once(';').unwrap();
-    let get = ureq::get(format!("{url}/api/values")).header("cookie", pair);
-    let values = get.call().unwrap().into_body().read_to_string();
-    assert_eq!(values.unwrap(), r#"{"values":{"name":"Ada"}}"#);
-    stop(demo);
+        let put = ureq::put(format!("{url}/api/values/name"))
+            .send(r#""Ada""#)
+            .unwrap();
+        let cookie = put.headers()["set-cookie"].to_str().unwrap();
+        let (pair, _) = cookie.split_once(';').unwrap();
+        let get = ureq::get(format!("{url}/api/values")).header("cookie", pair);
+        let values = get.call().unwrap().into_body().read_to_string();
+        assert_eq!(values.unwrap(), r#"{"values":{"name":"Ada"}}"#);
+        stop(demo);
+    }
 }
 
 #[test]
 fn options_reach_the_sessions() {
-    let (demo, address) = serve(&[
+    let (demo, address) = Program::demo(&[
         "--cookie-name",
         "id",
         "--max-age",
@@ -94,42 +98,48 @@ fn options_reach_the_sessions() {
 
 #[test]
 fn it_stops_although_a_client_stays_connected() {
-    let (demo, address) = serve(&[]);
-    let mut idle = BufReader::new(TcpStream::connect(&address).unwrap());
-    let request = format!("GET /api/untouched HTTP/1.1\r\nhost: {address}\r\n\r\n");
-    idle.get_mut().write_all(request.as_bytes()).unwrap();
-    let mut line = String::new();
-    idle.read_line(&mut line).unwrap();
-    assert_eq!(line, "HTTP/1.1 200 OK\r\n");
-    let _never_used = TcpStream::connect(&address).unwrap();
-    stop(demo);
+    for framework in FRAMEWORKS {
+        let (demo, address) = serve(framework);
+        let mut idle = BufReader::new(TcpStream::connect(&address).unwrap());
+        let request = format!("GET /api/untouched HTTP/1.1\r\nhost: {address}\r\n\r\n");
+        idle.get_mut().write_all(request.as_bytes()).unwrap();
+        let mut line = String::new();
+        idle.read_line(&mut line).unwrap();
+        assert_eq!(line, "HTTP/1.1 200 OK\r\n");
+        let _never_used = TcpStream::connect(&address).unwrap();
+        stop(demo);
+    }
 }
 
 #[test]
 fn a_request_under_way_is_answered_before_it_stops() {
-    let (demo, address) = serve(&[]);
-    let mut request = start_slow_request(&address, 500);
-    let start = Instant::now();
-    stop(demo);
-    let mut answer = String::new();
-    request.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
-    assert!(answer.ends_with(r#"{"ok":true}"#), "{answer}");
-    assert!(
-        start.elapsed() < Duration::from_secs(3),
-        "it waited for nothing"
-    );
+    for framework in FRAMEWORKS {
+        let (demo, address) = serve(framework);
+        let mut request = start_slow_request(&address, 500);
+        let start = Instant::now();
+        stop(demo);
+        let mut answer = String::new();
+        request.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
+        assert!(answer.ends_with(r#"{"ok":true}"#), "{answer}");
+        assert!(
+            start.elapsed() < Duration::from_secs(3),
+            "it waited for nothing"
+        );
+    }
 }
 
 #[test]
 fn a_request_that_takes_too_long_is_not_waited_for() {
-    let (demo, address) = serve(&[]);
-    let mut request = start_slow_request(&address, 10_000);
-    stop(demo);
-    let mut answer = String::new();
-    // The connection may end or break, but there is no answer.
-    let _ = request.read_to_string(&mut answer);
-    assert!(!answer.contains("200 OK"), "{answer}");
+    for framework in FRAMEWORKS {
+        let (demo, address) = serve(framework);
+        let mut request = start_slow_request(&address, 10_000);
+        stop(demo);
+        let mut answer = String::new();
+        // The connection may end or break, but there is no answer.
+        let _ = request.read_to_string(&mut answer);
+        assert!(!answer.contains("200 OK"), "{answer}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, ResponseError};
+use session_core::ErrorKind;
 
 /// A session error that actix-web can answer with: 503 for a store that fails, 413 for a session that is too
 /// large, 500 for the rest, each with one line that gives nothing away.
@@ -46,6 +47,10 @@ impl ResponseError for Error {
     }
 
     fn error_response(&self) -> HttpResponse {
+        // Only now it is known that nobody wanted the session to be optional.
+        if self.kind() == ErrorKind::NoMiddleware {
+            tracing::error!(target: "session", "{self}");
+        }
         HttpResponse::build(self.status_code())
             .content_type(ContentType::plaintext())
             .body(self.public_message())

@@ -13,9 +13,6 @@ use session_core::{ErrorKind, Main, RequestSessions, SessionHandle};
 
 use crate::Error;
 
-const NO_MIDDLEWARE: &str = "there is no session here: add .wrap(SessionMiddleware::new(config, store)) around the route, and \
-                             don't exclude its path";
-
 const NOT_LOADED: &str = "the session hasn't been loaded yet: call .load_eagerly() on the SessionMiddleware, or take a Session \
                           as an argument, which loads it";
 
@@ -87,8 +84,8 @@ pub trait SessionExt {
     /// middleware that [loads eagerly](crate::SessionMiddleware::load_eagerly).
     ///
     /// # Errors
-    /// [`ErrorKind::NotLoaded`] if it hasn't been, and [`ErrorKind::NoMiddleware`] if there is none; both with
-    /// an error in the log that says what to do. The store's error, if loading failed.
+    /// [`ErrorKind::NotLoaded`] if it hasn't been, with an error in the log that says what to do;
+    /// [`ErrorKind::NoMiddleware`] if there is none. The store's error, if loading failed.
     fn session(&self) -> Result<Session, Error> {
         self.named_session()
     }
@@ -148,7 +145,10 @@ fn handle<N: 'static>(extensions: &Extensions, path: &str) -> Result<SessionHand
     let sessions = extensions.get::<RequestSessions>();
     let handle = sessions.and_then(RequestSessions::find::<N>).cloned();
     handle.ok_or_else(|| {
-        tracing::error!(target: "session", path, "{NO_MIDDLEWARE}");
-        session_core::Error::no_middleware(NO_MIDDLEWARE).into()
+        let advice = format!(
+            "there is no session at {path}: add .wrap(SessionMiddleware::new(config, store)) around the route, \
+             and don't exclude the path"
+        );
+        session_core::Error::no_middleware(advice).into()
     })
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::error::InternalError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpMessage as _, HttpResponse, ResponseError as _};
 use session_core::store::SessionStore;
@@ -187,7 +186,7 @@ where
                     finished.apply(&mut Headers(response.headers_mut()));
                     Ok(response)
                 }
-                Err(error) => Err(with_headers(error, finished, &on_error)),
+                Err(error) => Err(with_headers(error, finished, on_error)),
             }
         })
     }
@@ -204,18 +203,15 @@ impl<N: 'static> SessionMiddleware<N> {
 /// An inner middleware's error, whose response has our headers as soon as somebody makes it; or ours in its
 /// place. The request is gone, so that no response can be made here.
 fn with_headers(
-    error: actix_web::Error,
+    mut error: actix_web::Error,
     finished: Finished,
-    on_error: &OnError,
+    on_error: OnError,
 ) -> actix_web::Error {
-    let mut error = match finished.error() {
-        Some(ours) => {
-            let ours = Error::from(ours.clone());
-            let response = on_error(&ours);
-            InternalError::from_response(ours, response).into()
-        }
-        None => error,
-    };
+    if let Some(ours) = finished.error() {
+        let ours = Error::from(ours.clone());
+        error = ours.clone().into();
+        error.add_response_mapper(move |_| on_error(&ours));
+    }
     if finished.is_used() {
         error.add_response_mapper(move |mut response| {
             finished.apply(&mut Headers(response.headers_mut()));

@@ -70,9 +70,9 @@ impl Error {
         }))
     }
 
-    /// The error of an extractor that found no session middleware. `advice` says what to add; it goes
-    /// to the log, not to the client.
-    pub fn no_middleware(advice: &'static str) -> Self {
+    /// The error of an extractor that found no session middleware. `advice` says what to add; it is for the
+    /// log, not for the client.
+    pub fn no_middleware(advice: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::NoMiddleware, advice)
     }
 

@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use poem::Response;
 use poem::error::ResponseError;
 use poem::http::StatusCode;
-use session_core::Finished;
+use poem::{PathPattern, Response};
+use session_core::{ErrorKind, Finished};
 
 /// A session error that poem can answer with: 503 for a store that fails, 413 for a session that is too
 /// large, 500 for the rest, each with one line that gives nothing away.
@@ -48,6 +48,10 @@ impl ResponseError for Error {
     }
 
     fn as_response(&self) -> Response {
+        // Only now it is known that nobody wanted the session to be optional.
+        if self.kind() == ErrorKind::NoMiddleware {
+            tracing::error!(target: "session", "{self}");
+        }
         Response::builder()
             .status(ResponseError::status(self))
             .content_type("text/plain; charset=utf-8")
@@ -77,11 +81,18 @@ pub struct InnerError {
 }
 
 impl InnerError {
-    pub(crate) fn new(error: poem::Error, finished: Finished) -> Self {
-        Self {
+    /// The error as it goes on. Of the data that lies on `error`, the pattern of its route is what
+    /// middleware further out looks for; others can't be listed, and stay inside.
+    pub(crate) fn wrap(error: poem::Error, finished: Finished) -> poem::Error {
+        let pattern = error.data::<PathPattern>().cloned();
+        let mut outer = poem::Error::from(Self {
             error: Mutex::new(Some(error)),
             finished,
+        });
+        if let Some(pattern) = pattern {
+            outer.set_data(pattern);
         }
+        outer
     }
 
     /// The error as it was made.

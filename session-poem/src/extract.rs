@@ -10,9 +10,6 @@ use session_core::{Main, RequestSessions};
 
 use crate::Error;
 
-const ADVICE: &str = "there is no session here: add .with(SessionMiddleware::new(config, store)) to the routes, and don't \
-                      exclude this path";
-
 /// The request's session; its methods are those of [`session_core::Session`].
 ///
 /// `N` names the session where an application has several (see
@@ -48,9 +45,12 @@ impl<'a, N: 'static> FromRequest<'a> for Session<N> {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         let sessions = request.extensions().get::<RequestSessions>();
         let Some(handle) = sessions.and_then(RequestSessions::find::<N>) else {
-            let path = request.original_uri().path();
-            tracing::error!(target: "session", path, "{ADVICE}");
-            return Err(Error::from(session_core::Error::no_middleware(ADVICE)).into());
+            let advice = format!(
+                "there is no session at {}: add .with(SessionMiddleware::new(config, store)) to the routes, \
+                 and don't exclude the path",
+                original_path(request)
+            );
+            return Err(Error::from(session_core::Error::no_middleware(advice)).into());
         };
         let cookies = request
             .headers()
@@ -62,5 +62,14 @@ impl<'a, N: 'static> FromRequest<'a> for Session<N> {
             session,
             name: PhantomData,
         })
+    }
+}
+
+/// The path that the client sent, with nothing stripped by nested routes. A request that was built by hand,
+/// for a test, has no original one; it is `/` then, of which nothing can be stripped.
+pub(crate) fn original_path(request: &Request) -> &str {
+    match request.original_uri().path() {
+        "/" => request.uri().path(),
+        original => original,
     }
 }

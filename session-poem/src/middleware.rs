@@ -9,6 +9,7 @@ use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
 use session_core::store::SessionStore;
 use session_core::{Main, RequestSessions, SessionConfig, SessionManager};
 
+use crate::extract::original_path;
 use crate::{Error, InnerError};
 
 type OnError = Arc<dyn Fn(&Error) -> Response + Send + Sync>;
@@ -103,7 +104,7 @@ impl<E: Endpoint, N: 'static> Endpoint for SessionEndpoint<E, N> {
             manager, on_error, ..
         } = &self.middleware;
         let outer = request.extensions().get::<RequestSessions>();
-        let sessions = match manager.enter::<N>(outer, request.original_uri().path()) {
+        let sessions = match manager.enter::<N>(outer, original_path(&request)) {
             Ok(Some(sessions)) => sessions,
             Ok(None) => {
                 let passed_on = self.inner.call(request).await;
@@ -119,7 +120,7 @@ impl<E: Endpoint, N: 'static> Endpoint for SessionEndpoint<E, N> {
             (None, Ok(response)) => response.into_response(),
             (None, Err(error)) if finished.changes_cookie() => error.into_response(),
             (None, Err(error)) if finished.is_used() => {
-                return Err(InnerError::new(error, finished).into());
+                return Err(InnerError::wrap(error, finished));
             }
             (None, Err(error)) => return Err(error),
         };

@@ -1,5 +1,5 @@
-//! CM-2: a middleware between the session's and the handler fails. Then there is no response yet, but an error
-//! that a response is made of.
+//! CM-2: a middleware between the session's and the handler fails. Then there is no response yet, but an
+//! error that a response is made of.
 
 use actix_web::App;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -30,8 +30,8 @@ fn is_outage(error: &actix_web::Error) -> bool {
     own.is_some_and(|own| own.to_string() == OUTAGE)
 }
 
-/// CM-2, CK-6: an error keeps nothing from being stored, and the cookie reaches a new visitor. The error is the
-/// middleware's own; every response that is made of it has the cookie, once.
+/// CM-2, CK-6: an error keeps nothing from being stored, and the cookie reaches a new visitor. The error is
+/// the middleware's own; every response that is made of it has the cookie, once.
 #[actix_web::test]
 async fn changes_are_stored_when_an_inner_middleware_fails() {
     let store = SpyStore::default();
@@ -134,12 +134,15 @@ async fn a_failing_save_replaces_the_error() {
         let error = visitor.error_of("GET /").await;
         log.check_error(STORE_ERROR);
         assert!(!is_outage(&error), "{error:?}");
-        let ours = error.as_error::<InternalError<session_actix::Error>>();
-        assert!(ours.is_some(), "{error:?}");
-
-        let reply = Reply::read(error.error_response()).await;
-        reply.check(503, "session store unavailable");
-        assert_eq!(reply.all("vary"), ["Cookie"]);
+        assert!(
+            error.as_error::<session_actix::Error>().is_some(),
+            "{error:?}"
+        );
+        for _ in 0..2 {
+            let reply = Reply::read(error.error_response()).await;
+            reply.check(503, "session store unavailable");
+            assert_eq!(reply.all("vary"), ["Cookie"]);
+        }
         assert_eq!(name(&ada).await, "Ada");
     }
 }

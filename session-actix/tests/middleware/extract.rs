@@ -121,7 +121,7 @@ async fn on_an_excluded_path_extraction_is_an_error() {
 
 /// ST-8: where nothing can wait for a session, a missing middleware is as loud.
 #[actix_web::test]
-async fn without_the_middleware_there_is_nothing_to_be_had_at_once_either() {
+async fn without_the_middleware_asking_at_once_is_an_error_too() {
     async fn at_once(request: HttpRequest) -> actix_web::Result<&'static str> {
         request.session()?;
         Ok("all is well")

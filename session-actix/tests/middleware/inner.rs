@@ -6,8 +6,8 @@ use actix_web::{App, FromRequest as _, HttpResponse, web};
 use session_actix::{ErrorKind, Key, Session, SessionExt as _};
 use session_conformance::adapter::{Call, SpyStore};
 
-use crate::common::{Log, Site};
-use crate::{NAME, ada, app, become_eve, name, routes, sessions};
+use crate::common::{Log, Site, Visitor};
+use crate::{NAME, ada, app, become_eve, name, routes, sessions, unreachable};
 
 /// Who has used the session, in this order.
 const SEEN_BY: Key<String> = Key::new("seen by");
@@ -68,8 +68,8 @@ async fn middleware_has_the_session_of_the_handler() {
     let site = Site::new(app).await;
     assert_eq!(ada.at(&site).send("GET /").await.body, "done");
     assert_eq!(store.take_calls(), [Call::Load, Call::Update]);
-    let seen_by = "argument, hand, handler, closure, argument again";
-    assert_eq!(ada.send("GET /").await.body, seen_by);
+    let expected = "argument, hand, handler, closure, argument again";
+    assert_eq!(ada.send("GET /").await.body, expected);
 }
 
 /// ST-7: what can't wait for the session has it as soon as somebody has loaded it. Asking before is an error,
@@ -114,11 +114,11 @@ async fn an_answer_of_the_middleware_varies_by_the_cookie() {
     }
     let store = SpyStore::default();
     let app = App::new()
-        .configure(routes(crate::unreachable))
+        .configure(routes(unreachable))
         .wrap(from_fn(turn_away))
         .wrap(sessions(&store));
     let site = Site::new(app).await;
-    let reply = crate::Visitor::new(&site).send("GET /").await;
+    let reply = Visitor::new(&site).send("GET /").await;
     reply.check(403, "members only");
     assert_eq!(reply.all("vary"), ["Cookie"]);
     assert_eq!(store.take_calls(), []);

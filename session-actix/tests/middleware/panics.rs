@@ -59,12 +59,12 @@ async fn a_panic_commits_no_change() {
 /// CM-2: of an ended session and what was stored after its end, a panic leaves the end.
 #[actix_web::test]
 async fn a_panic_commits_the_end_of_the_session_alone() {
-    let store = SpyStore::default();
-    let destroy_and_begin = |session: &Session| {
+    fn end_and_begin(session: &Session) {
         session.destroy();
         session.set(NAME, "Eve").unwrap();
-    };
-    let ada = ada(&panicking(&store, destroy_and_begin).await, &store).await;
+    }
+    let store = SpyStore::default();
+    let ada = ada(&panicking(&store, end_and_begin).await, &store).await;
     assert_eq!(panic_of(&ada).await, "after a change");
     assert_eq!(store.take_calls(), [Call::Load, Call::Bury]);
     assert_eq!(name(&ada).await, "nobody");

@@ -121,8 +121,8 @@ async fn an_error_carries_the_cookies_of_all_sessions() {
     assert_eq!(reply.all("vary"), ["Cookie"]);
 }
 
-/// ST-7: two sessions under one cookie would take turns in destroying each other. That is an error at the first
-/// request, not a riddle at the hundredth.
+/// ST-7: two sessions under one cookie would overwrite each other's. That is an error at the first request,
+/// not a riddle at the hundredth.
 #[actix_web::test]
 async fn two_names_with_one_cookie_are_an_error() {
     let (inner, outer) = (SpyStore::default(), SpyStore::default());
@@ -138,8 +138,8 @@ async fn two_names_with_one_cookie_are_an_error() {
     assert_eq!((inner.take_calls(), outer.take_calls()), (vec![], vec![]));
 }
 
-/// ST-7: of two main sessions with cookies of their own, the handler has the inner one. What is between the two
-/// has the outer one, before the inner middleware and after it.
+/// ST-7: of two main sessions with cookies of their own, the handler has the inner one. What is between the
+/// two has the outer one, before the inner middleware and after it.
 #[actix_web::test]
 async fn the_outer_session_is_back_when_the_inner_middleware_is_done() {
     async fn between<B>(

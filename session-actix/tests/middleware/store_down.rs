@@ -22,8 +22,8 @@ async fn ask_first<B>(
 }
 
 /// CM-3, SR-4, ST-8: a session that can't be loaded is never taken for one that isn't there. actix-web makes
-/// `None` of any error, so that the handler can't tell; but what it then says reaches nobody, and neither does
-/// its cookie. The failure sticks: asking again doesn't burden the store.
+/// `None` of any error, so that the handler can't tell; but what it then says reaches nobody, and neither
+/// does its cookie. The failure sticks: asking again doesn't burden the store.
 #[actix_web::test]
 async fn a_failing_load_is_a_503_whatever_the_handler_says() {
     async fn hopeful(

@@ -3,7 +3,7 @@
 
 use poem::error::{BadGateway, NotFoundError};
 use poem::http::StatusCode;
-use poem::{EndpointExt as _, Response, handler};
+use poem::{EndpointExt as _, PathPattern, Response, handler};
 use session_conformance::adapter::SpyStore;
 use session_poem::InnerError;
 
@@ -68,6 +68,20 @@ async fn an_error_goes_on_and_varies_by_the_cookie() {
     }
 }
 
+/// Metrics and traces further out go by the pattern of the route, which lies on the error and its answer.
+#[tokio::test]
+async fn an_error_goes_on_with_the_pattern_of_its_route() {
+    let store = SpyStore::default();
+    let ada = ada(&store)
+        .await
+        .at(app(&store, handler_that(look, no_tea)));
+    let error = ada.call("/").await.unwrap_err();
+    assert!(error.is::<InnerError>());
+    assert_eq!(&*error.data::<PathPattern>().unwrap().0, "/");
+    let response = error.into_response();
+    assert_eq!(&*response.data::<PathPattern>().unwrap().0, "/");
+}
+
 /// The error can be had as it was made: with its type, and without `Vary`.
 #[tokio::test]
 async fn the_error_itself_can_be_had_again() {
@@ -128,7 +142,7 @@ async fn catch_error_outside_sees_the_type_of_unused_sessions_alone() {
     ada.at(used).get("/").await.check(418, COFFEE);
 }
 
-/// Whoever catches everything outside gets at the type all the same.
+/// Whoever catches everything outside gets at the error itself all the same.
 #[tokio::test]
 async fn catch_all_error_outside_gets_at_the_error() {
     async fn tell_type(error: poem::Error) -> String {
@@ -143,7 +157,8 @@ async fn catch_all_error_outside_gets_at_the_error() {
     ada.at(unused).get("/").await.check(200, "true");
     let used = app(&store, handler_that(look, no_tea)).catch_all_error(tell_type);
     ada.at(used).get("/").await.check(200, "true");
-    let newcomer =
-        Visitor::new(app(&store, handler_that(rename, no_tea)).catch_all_error(tell_type));
-    newcomer.clone().get("/").await.check(418, COFFEE);
+
+    // Where a cookie has to go out, no error is left to catch.
+    let begun = app(&store, handler_that(rename, no_tea)).catch_all_error(tell_type);
+    Visitor::new(begun).get("/").await.check(418, COFFEE);
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use poem::{Endpoint, EndpointExt as _, Request, Response, Route};
-use session_conformance::adapter::{Call, SpyStore};
-use session_poem::{SessionEndpoint, SessionMiddleware};
+use session_conformance::adapter::{Call, SpyStore, TestClock};
+use session_poem::{SessionEndpoint, SessionManager, SessionMiddleware};
 
 use crate::visitor::{Reply, Visitor};
 use crate::{
@@ -100,10 +100,12 @@ async fn the_cookie_of_a_session_that_moved_or_ended_goes_out() {
 #[tokio::test]
 async fn the_cookie_of_an_active_session_goes_out() {
     let store = SpyStore::default();
-    let noting = config().touch_interval(Duration::ZERO).build().unwrap();
-    let noting = SessionMiddleware::new(noting, store.clone());
-    let routes = routes(handler_that(look, no_tea));
-    let mut ada = ada(&store).await.at(routes.with(noting));
+    let mut ada = ada(&store).await;
+    let (config, clock) = (config().build().unwrap(), TestClock::new());
+    clock.advance(Duration::from_secs(360));
+    let later = SessionManager::with_clock(config, store.clone(), clock);
+    let later = SessionMiddleware::from_manager(later);
+    ada = ada.at(routes(handler_that(look, no_tea)).with(later));
     take_cookie_of_the_failure(&mut ada).await;
     assert_eq!(store.take_calls(), [Call::Load, Call::Touch]);
     assert_eq!(name(&ada).await, "Ada");

@@ -6,7 +6,7 @@ use session_poem::{InnerError, Session, SessionEndpoint, SessionMiddleware};
 
 use crate::log::Log;
 use crate::visitor::{Reply, Visitor};
-use crate::{COFFEE, NoTea, ada, app, become_eve, config, name, sessions};
+use crate::{COFFEE, NoTea, ada, become_eve, config, name, sessions};
 
 /// A second session beside the main one.
 enum Admin {}

@@ -1,6 +1,6 @@
 //! ST-8: where a session is there, and what is said where none is.
 
-use poem::{EndpointExt as _, Route, handler};
+use poem::{Endpoint as _, EndpointExt as _, Request, Route, handler};
 use session_conformance::adapter::SpyStore;
 use session_poem::{Error, Session, SessionMiddleware};
 
@@ -82,5 +82,18 @@ async fn exclusion_looks_at_the_original_path() {
         let nested = Route::new().at("/health", is_there).with(sessions);
         let mut visitor = Visitor::new(Route::new().nest("/app", nested));
         visitor.get("/app/health").await.check(200, expected);
+    }
+}
+
+/// A request that was built by hand, as tests of applications do, has no original path; the path that it has
+/// is excluded all the same.
+#[tokio::test]
+async fn exclusion_holds_for_requests_built_by_hand() {
+    let routes = Route::new().at("/excluded/x", is_there).at("/x", is_there);
+    let app = routes.with(sessions(&SpyStore::default()));
+    for (path, expected) in [("/excluded/x", MISSING), ("/x", THERE)] {
+        let request = Request::builder().uri_str(path).finish();
+        let response = app.get_response(request).await;
+        assert_eq!(response.into_body().into_string().await.unwrap(), expected);
     }
 }
