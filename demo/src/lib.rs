@@ -46,3 +46,8 @@ pub async fn serve(
         Framework::Poem => on_poem::serve(listener, sessions, stop).await,
     }
 }
+
+/// Compiles the quick starts that stand in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -42,7 +42,7 @@ impl SessionMiddleware {
     pub fn from_manager(manager: SessionManager) -> Self {
         Self {
             manager,
-            on_error: Arc::new(|error| error.error_response()),
+            on_error: Arc::new(Error::error_response),
             is_eager: false,
             name: PhantomData,
         }

@@ -69,8 +69,3 @@ pub use session_core::{
     SessionConfig, SessionConfigBuilder, SessionKey, SessionManager, SessionRef, Sweeper,
     Timestamp, UserBinding, WriteKey,
 };
-
-/// Compiles the quick start that stands in the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-mod readme {}

@@ -1,4 +1,8 @@
 //! The adapter suite over the three frameworks, each alone and all of them in one fleet.
+#![allow(
+    clippy::unwrap_used,
+    reason = "without a server there is no test, and a panic says why"
+)]
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};

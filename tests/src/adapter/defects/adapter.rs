@@ -31,8 +31,8 @@ pub(super) struct Adapter {
 
 /// The error values of a framework that has such a thing: a response, and who failed.
 pub(super) enum Failure {
-    Handler(Response),
-    Middleware(Response),
+    Handler(Box<Response>),
+    Middleware(Box<Response>),
     Session(Error),
 }
 
@@ -81,7 +81,7 @@ impl Adapter {
         };
         let work = bound.run(&extractor);
         let Some(handle) = &handle else {
-            return self.into_response(work.await);
+            return Self::response_of(work.await);
         };
         if self.has(AsksWhenUnused) {
             drop(self.load(handle, &head).await);
@@ -90,7 +90,7 @@ impl Adapter {
         let outcome = AssertUnwindSafe(work).catch_unwind().await;
         if self.forgets_to_commit(&outcome) {
             return match outcome {
-                Ok(outcome) => self.into_response(outcome),
+                Ok(outcome) => Self::response_of(outcome),
                 Err(panic) => resume_unwind(panic),
             };
         }
@@ -148,7 +148,7 @@ impl Adapter {
                 binding::respond(Answer::error(503, STORE_ERROR))
             }
             Some(error) if !is_ignored => binding::respond(Answer::session_error(error)),
-            _ => self.into_response(outcome),
+            _ => Self::response_of(outcome),
         };
         let loses_headers = (is_inner_failure && self.has(LosesHeadersOnInnerError))
             || (is_stream && self.has(LosesHeadersOnStreams))
@@ -170,7 +170,10 @@ impl Adapter {
         handle: &SessionHandle,
         head: &Parts,
     ) {
-        let session = handle.loaded::<Error>().ok();
+        let is_new = handle
+            .loaded::<Error>()
+            .map(|session| session.is_new())
+            .ok();
         let theirs: Vec<_> = before.get_all(SET_COOKIE).iter().cloned().collect();
         let ours = headers.get_all(SET_COOKIE).iter().skip(theirs.len());
         let ours = ours
@@ -182,10 +185,8 @@ impl Adapter {
             .and_then(|value| value.to_str().ok());
         let mut cookie = ours.clone();
         match self.defect {
-            Some(RemovesCookieOnMiss) => {
-                if sent.is_some() && session.is_some_and(|session| session.is_new()) {
-                    cookie = cookie.or_else(|| Some("session_id=; Path=/; Max-Age=0".to_owned()));
-                }
+            Some(RemovesCookieOnMiss) if sent.is_some() && is_new == Some(true) => {
+                cookie = cookie.or_else(|| Some("session_id=; Path=/; Max-Age=0".to_owned()));
             }
             Some(RemovalWithoutPath) => {
                 cookie = cookie.map(|cookie| match cookie.contains("Max-Age=0") {
@@ -196,15 +197,11 @@ impl Adapter {
             Some(CookieIsNotHttpOnly) => {
                 cookie = cookie.map(|cookie| cookie.replace("; HttpOnly", ""))
             }
-            Some(CookieFromLosers) => {
-                if head.uri.path() == "/api/regenerate" {
-                    cookie = cookie.or_else(|| Some(format!("{}; Path=/", sent?)));
-                }
+            Some(CookieFromLosers) if head.uri.path() == "/api/regenerate" => {
+                cookie = cookie.or_else(|| Some(format!("{}; Path=/", sent?)));
             }
-            Some(CookieOnEveryUse) => {
-                if session.is_some_and(|session| !session.is_new()) {
-                    cookie = cookie.or_else(|| Some(format!("{}; Path=/", sent?)));
-                }
+            Some(CookieOnEveryUse) if is_new == Some(false) => {
+                cookie = cookie.or_else(|| Some(format!("{}; Path=/", sent?)));
             }
             Some(NoCookieOnTouch) => {
                 cookie = cookie.filter(|cookie| sent.is_none_or(|sent| !cookie.starts_with(sent)));
@@ -235,11 +232,10 @@ impl Adapter {
         }
     }
 
-    fn into_response(&self, outcome: Result<Response, Failure>) -> Response {
+    fn response_of(outcome: Result<Response, Failure>) -> Response {
         match outcome {
-            Ok(response) | Err(Failure::Handler(response) | Failure::Middleware(response)) => {
-                response
-            }
+            Ok(response) => response,
+            Err(Failure::Handler(response) | Failure::Middleware(response)) => *response,
             Err(Failure::Session(error)) => binding::respond(Answer::session_error(&error)),
         }
     }
@@ -306,13 +302,8 @@ impl Extractor<'_> {
         };
         let session = session.map_err(Failure::Session)?;
         if self.adapter.has(LogoutDoesNotFollow) && session.is_superseded() {
-            return Ok(self
-                .adapter
-                .strangers
-                .handle()
-                .load([])
-                .await
-                .map_err(Failure::Session)?);
+            let stranger = self.adapter.strangers.handle().load([]).await;
+            return stranger.map_err(Failure::Session);
         }
         Ok(session)
     }

@@ -66,7 +66,7 @@ impl Bound {
         let other_headers = head.headers.contains_key(app::OTHER_HEADERS);
         match app::inner_failure(&self.path, other_headers) {
             Some(failure) if response.status().is_success() => {
-                Err(Failure::Middleware(respond(failure)))
+                Err(Failure::Middleware(respond(failure).into()))
             }
             _ => Ok(response),
         }
@@ -85,7 +85,7 @@ impl Bound {
         };
         match ending {
             Ending::Answer(answer) => Ok(respond(self.break_answer(answer))),
-            Ending::Error(answer) => Err(Failure::Handler(respond(answer))),
+            Ending::Error(answer) => Err(Failure::Handler(respond(answer).into())),
             Ending::Panic => panic!("the handler panicked, as it was asked to"),
         }
     }

@@ -2,6 +2,11 @@
 //! application bound to it, and stores and clocks between it and the suite's.
 //!
 //! No part of the library: `tests/adapter_suite_is_tested.rs` includes it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it is part of a test, which fails by panicking when it meets the unexpected"
+)]
 
 mod adapter;
 mod binding;

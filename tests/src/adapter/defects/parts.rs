@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use session_conformance::adapter::{SpyStore, TestClock};
@@ -34,12 +34,14 @@ impl Clock for BrokenClock {
     }
 }
 
+/// A dead or unknown key that was asked for, with what lies there.
+type Miss = (StoreKey, Option<Version>);
+
 #[derive(Clone)]
 pub(super) struct BrokenStore {
     inner: SpyStore,
     defect: Option<Defect>,
-    /// The dead or unknown key that was asked for last, with what lies there.
-    last_miss: Arc<Mutex<Option<(StoreKey, Option<Version>)>>>,
+    last_miss: Arc<Mutex<Option<Miss>>>,
 }
 
 impl BrokenStore {
@@ -55,7 +57,7 @@ impl BrokenStore {
         self.defect == Some(defect)
     }
 
-    fn miss(&self) -> std::sync::MutexGuard<'_, Option<(StoreKey, Option<Version>)>> {
+    fn miss(&self) -> MutexGuard<'_, Option<Miss>> {
         self.last_miss
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
