@@ -9,11 +9,12 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, FromRequest as _, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::stream;
 use session_actix::{Session, SessionManager, SessionMiddleware};
-use session_conformance::app::{self, Answer, Call, Ending};
+use session_conformance::app::{self, Answer, Ending, Task};
 
 use crate::SHUTDOWN_TIME;
 
@@ -53,22 +54,22 @@ pub(crate) async fn serve(
 async fn handle(request: HttpRequest, body: web::Payload) -> actix_web::Result<HttpResponse> {
     let body = body.to_bytes_limited(app::MAX_BODY_LEN).await;
     let body = body.ok().and_then(Result::ok);
-    let call = app::call(app::Request {
+    let task = app::task(app::Request {
         method: request.method().as_str(),
         path: request.path(),
         query: request.uri().query(),
         body: body.as_deref(),
-        other_headers: request.headers().contains_key(app::OTHER_HEADERS),
+        header: &|name| header(request.headers(), name),
     });
-    let ending = match call {
-        Call::Unused(ending) => ending,
-        Call::Optional(call) => {
+    let ending = match task {
+        Task::Unused(ending) => ending,
+        Task::Optional(task) => {
             let session = Option::<Session>::extract(&request).await?;
-            call.run(session.as_deref())
+            task.run(session.as_deref())
         }
-        Call::Session(call) => {
+        Task::Session(task) => {
             let session: Session = Session::extract(&request).await?;
-            call.run(&session).await
+            task.run(&session).await
         }
     };
     match ending {
@@ -85,8 +86,7 @@ async fn fail_inside(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> actix_web::Result<ServiceResponse<impl MessageBody>> {
-    let other_headers = request.headers().contains_key(app::OTHER_HEADERS);
-    let failure = app::inner_failure(request.path(), other_headers);
+    let failure = app::inner_failure(request.path(), &|name| header(request.headers(), name));
     let response = next.call(request).await?;
     match failure {
         Some(failure) if response.status().is_success() => {
@@ -94,6 +94,10 @@ async fn fail_inside(
         }
         _ => Ok(response),
     }
+}
+
+fn header<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r [u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
 }
 
 fn respond(answer: Answer) -> HttpResponse {

@@ -6,12 +6,13 @@ use std::net::TcpListener;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::{RequestPartsExt as _, Router};
 use futures_util::stream;
 use session_axum::{Error, Session, SessionLayer, SessionManager};
-use session_conformance::app::{self, Answer, Call, Ending};
+use session_conformance::app::{self, Answer, Ending, Task};
 
 /// Serves the demo until `stop` completes, and the requests that are under way then.
 pub(crate) async fn serve(
@@ -38,22 +39,22 @@ fn application(sessions: SessionManager) -> Router {
 async fn handle(request: Request) -> Result<Response, Error> {
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, app::MAX_BODY_LEN).await.ok();
-    let call = app::call(app::Request {
+    let task = app::task(app::Request {
         method: parts.method.as_str(),
         path: parts.uri.path(),
         query: parts.uri.query(),
         body: body.as_deref(),
-        other_headers: parts.headers.contains_key(app::OTHER_HEADERS),
+        header: &|name| header(&parts.headers, name),
     });
-    let ending = match call {
-        Call::Unused(ending) => ending,
-        Call::Optional(call) => {
+    let ending = match task {
+        Task::Unused(ending) => ending,
+        Task::Optional(task) => {
             let session: Option<Session> = parts.extract().await?;
-            call.run(session.as_deref())
+            task.run(session.as_deref())
         }
-        Call::Session(call) => {
+        Task::Session(task) => {
             let session: Session = parts.extract().await?;
-            call.run(&session).await
+            task.run(&session).await
         }
     };
     match ending {
@@ -64,13 +65,18 @@ async fn handle(request: Request) -> Result<Response, Error> {
 
 /// A middleware between the session's and the handler that fails where it is asked to.
 async fn fail_inside(request: Request, next: Next) -> Response {
-    let other_headers = request.headers().contains_key(app::OTHER_HEADERS);
-    let failure = app::inner_failure(request.uri().path(), other_headers);
+    let failure = app::inner_failure(request.uri().path(), &|name| {
+        header(request.headers(), name)
+    });
     let response = next.run(request).await;
     match failure {
         Some(failure) if response.status().is_success() => respond(failure),
         _ => response,
     }
+}
+
+fn header<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r [u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
 }
 
 fn respond(answer: Answer) -> Response {

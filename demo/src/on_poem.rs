@@ -5,13 +5,13 @@ use std::net::TcpListener;
 
 use futures_util::stream;
 use poem::endpoint::make;
-use poem::http::StatusCode;
+use poem::http::{HeaderMap, HeaderValue, StatusCode};
 use poem::listener::TcpAcceptor;
 use poem::{
     Body, Endpoint, EndpointExt as _, FromRequest as _, IntoResponse as _, Request, Response,
     Server,
 };
-use session_conformance::app::{self, Answer, Call, Ending};
+use session_conformance::app::{self, Answer, Ending, Task};
 use session_poem::{Session, SessionManager, SessionMiddleware};
 
 use crate::SHUTDOWN_TIME;
@@ -37,22 +37,22 @@ async fn handle(mut request: Request) -> poem::Result<Response> {
         .into_bytes_limit(app::MAX_BODY_LEN)
         .await
         .ok();
-    let call = app::call(app::Request {
+    let task = app::task(app::Request {
         method: request.method().as_str(),
         path: request.original_uri().path(),
         query: request.original_uri().query(),
         body: body.as_deref(),
-        other_headers: request.headers().contains_key(app::OTHER_HEADERS),
+        header: &|name| header(request.headers(), name),
     });
-    let ending = match call {
-        Call::Unused(ending) => ending,
-        Call::Optional(call) => {
+    let ending = match task {
+        Task::Unused(ending) => ending,
+        Task::Optional(task) => {
             let session = Option::<Session>::from_request_without_body(&request).await?;
-            call.run(session.as_deref())
+            task.run(session.as_deref())
         }
-        Call::Session(call) => {
+        Task::Session(task) => {
             let session: Session = Session::from_request_without_body(&request).await?;
-            call.run(&session).await
+            task.run(&session).await
         }
     };
     match ending {
@@ -64,8 +64,9 @@ async fn handle(mut request: Request) -> poem::Result<Response> {
 
 /// A middleware between the session's and the handler that fails where it is asked to.
 async fn fail_inside<E: Endpoint>(next: E, request: Request) -> poem::Result<Response> {
-    let other_headers = request.headers().contains_key(app::OTHER_HEADERS);
-    let failure = app::inner_failure(request.original_uri().path(), other_headers);
+    let failure = app::inner_failure(request.original_uri().path(), &|name| {
+        header(request.headers(), name)
+    });
     let response = next.call(request).await?.into_response();
     match failure {
         Some(failure) if response.status().is_success() => {
@@ -73,6 +74,10 @@ async fn fail_inside<E: Endpoint>(next: E, request: Request) -> poem::Result<Res
         }
         _ => Ok(response),
     }
+}
+
+fn header<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r [u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
 }
 
 fn respond(answer: Answer) -> Response {

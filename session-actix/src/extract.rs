@@ -1,5 +1,6 @@
 //! The extractor, and the session where nothing can be awaited.
 
+use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -7,7 +8,7 @@ use std::pin::Pin;
 
 use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
 use actix_web::guard::GuardContext;
-use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue};
+use actix_web::http::header::{COOKIE, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use session_core::{ErrorKind, Main, RequestSessions, SessionHandle};
 
@@ -25,7 +26,6 @@ const NOT_LOADED: &str = "the session hasn't been loaded yet: call .load_eagerly
 /// and an error in the log that says what to add; `Option<Session>` is `None` there. It is also `None` when
 /// the store fails, as actix-web makes it of any error; the response is then a 503, whatever the handler
 /// says.
-#[derive(Debug)]
 pub struct Session<N = Main> {
     session: session_core::Session<Error>,
     name: PhantomData<fn() -> N>,
@@ -46,6 +46,12 @@ impl<N> Clone for Session<N> {
     }
 }
 
+impl<N> fmt::Debug for Session<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.session.fmt(f)
+    }
+}
+
 impl<N> Deref for Session<N> {
     type Target = session_core::Session<Error>;
 
@@ -59,11 +65,10 @@ impl<N: 'static> FromRequest for Session<N> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let handle = handle::<N>(&request.extensions(), request.path())?;
-            Ok(Self::new(load(&handle, request.headers()).await?))
-        })
+        // The future holds no clone of the request: routing would panic if it met one.
+        let loading =
+            handle::<N>(&request.extensions(), request.path()).map(|handle| load(&handle, request));
+        Box::pin(async move { Ok(Self::new(loading?.await?)) })
     }
 }
 
@@ -78,7 +83,8 @@ impl<N: 'static> FromRequest for Session<N> {
 /// # let _ = route;
 /// ```
 ///
-/// Where something can be awaited, `request.extract::<Session>().await` is all it takes.
+/// Where something can be awaited, the extractor is all it takes: `request.extract::<Session>().await` with a
+/// `ServiceRequest`, `Session::extract(&request).await` with an `HttpRequest`.
 pub trait SessionExt {
     /// The application's main session, loaded before: by a handler's or a middleware's extractor, or by a
     /// middleware that [loads eagerly](crate::SessionMiddleware::load_eagerly).
@@ -121,14 +127,17 @@ impl SessionExt for GuardContext<'_> {
     }
 }
 
-/// Loads the session that the Cookie headers lead to.
-pub(crate) async fn load(
+/// Loads the session that the request's Cookie headers lead to.
+pub(crate) fn load(
     handle: &SessionHandle,
-    headers: &HeaderMap,
-) -> Result<session_core::Session<Error>, session_core::Error> {
-    handle
-        .load(headers.get_all(COOKIE).map(HeaderValue::as_bytes))
-        .await
+    request: &HttpRequest,
+) -> impl Future<Output = Result<session_core::Session<Error>, Error>> + use<> {
+    let handle = handle.clone();
+    let cookies: Vec<HeaderValue> = request.headers().get_all(COOKIE).cloned().collect();
+    async move {
+        let cookies = cookies.iter().map(HeaderValue::as_bytes);
+        Ok(handle.load(cookies).await?)
+    }
 }
 
 fn loaded<N: 'static>(extensions: &Extensions, path: &str) -> Result<Session<N>, Error> {

@@ -66,7 +66,9 @@
 //! # Errors of middleware
 //!
 //! When a middleware between this one and the handler fails, what was wanted of the session is committed all
-//! the same. The error goes on as it is, and whatever response is made of it has the session's headers.
+//! the same. The error goes on as it is, and takes the session's headers along. Where the cookie has to go
+//! out, because the session was created, rotated or ended, it goes on as an [`InnerError`], which looks the
+//! same, so that no way from an error to a response loses the cookie.
 //!
 //! # Responses that go on after the handler
 //!
@@ -79,7 +81,7 @@ mod error;
 mod extract;
 mod middleware;
 
-pub use error::Error;
+pub use error::{Error, InnerError};
 pub use extract::{Session, SessionExt};
 pub use middleware::{SessionMiddleware, SessionService};
 /// The core, for what isn't listed here: stores, clocks and the rest.

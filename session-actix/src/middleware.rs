@@ -10,14 +10,14 @@ use std::sync::Arc;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::{HttpMessage as _, HttpResponse, ResponseError as _};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
 use session_core::store::SessionStore;
 use session_core::{
     Finished, Main, RequestSessions, ResponseHeaders, SessionConfig, SessionManager,
 };
 
-use crate::Error;
 use crate::extract::load;
+use crate::{Error, InnerError};
 
 type OnError = Arc<dyn Fn(&Error) -> HttpResponse + Send + Sync>;
 
@@ -50,8 +50,9 @@ impl SessionMiddleware {
 }
 
 impl<N> SessionMiddleware<N> {
-    /// Names the session, for applications that have several: handlers then extract `Session<M>`. Each
-    /// needs a cookie name of its own.
+    /// Names the session, for applications that have several: handlers then extract `Session<M>`, where `M` is
+    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name of its own; they may
+    /// share a store.
     pub fn named<M>(self) -> SessionMiddleware<M> {
         SessionMiddleware {
             manager: self.manager,
@@ -147,12 +148,7 @@ where
         let on_error = self.middleware.on_error.clone();
         let sessions = match self.middleware.enter(&request) {
             Ok(Some(sessions)) => sessions,
-            Ok(None) => {
-                let passed_on = self.service.call(request);
-                return Box::pin(async move {
-                    passed_on.await.map(ServiceResponse::map_into_left_body)
-                });
-            }
+            Ok(None) => return self.pass_on(request),
             Err(error) => {
                 let response = on_error(&error).map_into_right_body();
                 return Box::pin(ready(Ok(request.into_response(response))));
@@ -163,26 +159,21 @@ where
         let (service, is_eager) = (self.service.clone(), self.middleware.is_eager);
         Box::pin(async move {
             let work = async {
-                if is_eager {
-                    load(&handle, request.headers())
-                        .await
-                        .map_err(Error::from)?;
+                if is_eager && let Err(error) = load(&handle, request.request()).await {
+                    let response = on_error(&error).map_into_right_body();
+                    return Ok(request.into_response(response));
                 }
-                service.call(request).await
+                let response = service.call(request).await?;
+                Ok(response.map_into_left_body())
             };
             let (result, finished) = handle.run(work).await;
             match result {
-                Ok(response) => {
-                    if let Some(outer) = outer {
-                        response.request().extensions_mut().insert(outer);
+                Ok(mut response) => {
+                    restore(response.request(), outer);
+                    if let Some(error) = finished.error() {
+                        let instead = on_error(&error.clone().into());
+                        response = response.into_response(instead.map_into_right_body());
                     }
-                    let mut response = match finished.error() {
-                        Some(error) => {
-                            let instead = on_error(&error.clone().into());
-                            response.into_response(instead).map_into_right_body()
-                        }
-                        None => response.map_into_left_body(),
-                    };
                     finished.apply(&mut Headers(response.headers_mut()));
                     Ok(response)
                 }
@@ -192,11 +183,56 @@ where
     }
 }
 
+impl<S, B, N> SessionService<S, N>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    B: MessageBody + 'static,
+    N: 'static,
+{
+    /// Leaves the request alone, except that the guards inside may rely on this middleware to have loaded the
+    /// session of an identical one further out.
+    fn pass_on(
+        &self,
+        request: ServiceRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>>>>
+    {
+        let handle = match self.middleware.is_eager {
+            true => request
+                .extensions()
+                .get::<RequestSessions>()
+                .and_then(RequestSessions::find::<N>)
+                .cloned(),
+            false => None,
+        };
+        let (service, on_error) = (self.service.clone(), self.middleware.on_error.clone());
+        Box::pin(async move {
+            if let Some(handle) = handle
+                && let Err(error) = load(&handle, request.request()).await
+            {
+                let response = on_error(&error).map_into_right_body();
+                return Ok(request.into_response(response));
+            }
+            let response = service.call(request).await?;
+            Ok(response.map_into_left_body())
+        })
+    }
+}
+
 impl<N: 'static> SessionMiddleware<N> {
     fn enter(&self, request: &ServiceRequest) -> Result<Option<RequestSessions>, Error> {
         let extensions = request.extensions();
         let outer = extensions.get::<RequestSessions>();
         Ok(self.manager.enter::<N>(outer, request.path())?)
+    }
+}
+
+/// Puts back what a session middleware further out had in the request's extensions: the request goes on to
+/// live, and our session is finished.
+fn restore(request: &HttpRequest, outer: Option<RequestSessions>) {
+    let mut extensions = request.extensions_mut();
+    match outer {
+        Some(outer) => drop(extensions.insert(outer)),
+        None => drop(extensions.remove::<RequestSessions>()),
     }
 }
 
@@ -211,6 +247,9 @@ fn with_headers(
         let ours = Error::from(ours.clone());
         error = ours.clone().into();
         error.add_response_mapper(move |_| on_error(&ours));
+    } else if finished.changes_cookie() {
+        // actix-web has ways to a response that pass over an error's mappers; none of them may lose a cookie.
+        return InnerError::new(error, finished).into();
     }
     if finished.is_used() {
         error.add_response_mapper(move |mut response| {
@@ -222,7 +261,7 @@ fn with_headers(
 }
 
 /// The header map of actix-web 4, which is none of `http` 1.
-struct Headers<'r>(&'r mut HeaderMap);
+pub(crate) struct Headers<'r>(pub(crate) &'r mut HeaderMap);
 
 impl ResponseHeaders for Headers<'_> {
     fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {

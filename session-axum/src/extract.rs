@@ -1,5 +1,6 @@
 //! The extractor.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
@@ -23,7 +24,6 @@ const ADVICE: &str = "there is no session here: add .layer(SessionLayer::new(con
 /// Without a [`SessionLayer`](crate::SessionLayer), and on an excluded path, extracting it is a 500 and an
 /// error in the log that says what to add; `Option<Session>` is `None` there, and only there. When the store
 /// fails, both are a 503.
-#[derive(Debug)]
 pub struct Session<N = Main> {
     session: session_core::Session<Error>,
     name: PhantomData<fn() -> N>,
@@ -35,6 +35,12 @@ impl<N> Clone for Session<N> {
             session: self.session.clone(),
             name: PhantomData,
         }
+    }
+}
+
+impl<N> fmt::Debug for Session<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.session.fmt(f)
     }
 }
 

@@ -43,8 +43,9 @@ impl SessionLayer {
 }
 
 impl<N> SessionLayer<N> {
-    /// Names the session, for applications that have several: handlers then extract `Session<M>`. Each
-    /// needs a cookie name of its own.
+    /// Names the session, for applications that have several: handlers then extract `Session<M>`, where `M` is
+    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name of its own; they may
+    /// share a store.
     pub fn named<M>(self) -> SessionLayer<M> {
         SessionLayer {
             manager: self.manager,

@@ -28,11 +28,13 @@
 //!
 //! # In other middleware
 //!
-//! [`Session`] is an ordinary extractor, so that a middleware inside the layer takes it like a handler does:
+//! [`Session`] is an ordinary extractor, so that a middleware inside the layer takes it like a handler does.
+//! In a `Router` the layer that is added last is the outermost: [`SessionLayer`] comes after all that use the
+//! session. (In a `tower::ServiceBuilder` the order is the other way round.)
 //!
 //! ```
-//! use axum::{extract::Request, http::StatusCode, middleware::Next, response::Response};
-//! use session_axum::Session;
+//! use axum::{Router, extract::Request, http::StatusCode, middleware::{Next, from_fn}, response::Response};
+//! use session_axum::{Session, SessionLayer};
 //!
 //! async fn only_members(session: Session, request: Request, next: Next) -> Result<Response, StatusCode> {
 //!     match session.contains("user_id") {
@@ -40,8 +42,14 @@
 //!         false => Err(StatusCode::UNAUTHORIZED),
 //!     }
 //! }
-//! # let _: axum::Router = axum::Router::new().layer(axum::middleware::from_fn(only_members));
+//!
+//! fn app(routes: Router, sessions: SessionLayer) -> Router {
+//!     routes.layer(from_fn(only_members)).layer(sessions)
+//! }
 //! ```
+//!
+//! A `tower` service with a request in hand writes `request.extract_parts::<Session>().await`, with
+//! `axum::RequestExt` in scope.
 //!
 //! # Responses that go on after the handler
 //!

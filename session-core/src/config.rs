@@ -74,6 +74,7 @@ impl SessionConfig {
         SessionConfigBuilder {
             secrets: secrets.into_iter().map(Into::into).collect(),
             cookie: CookieOptions::default(),
+            host_only: false,
             max_age: DEFAULT_MAX_AGE,
             absolute_timeout: None,
             touch_interval: None,
@@ -126,6 +127,7 @@ impl fmt::Debug for SessionConfig {
 pub struct SessionConfigBuilder {
     secrets: Vec<Secret>,
     cookie: CookieOptions,
+    host_only: bool,
     max_age: Duration,
     absolute_timeout: Option<Duration>,
     touch_interval: Option<Duration>,
@@ -195,12 +197,10 @@ impl SessionConfigBuilder {
     }
 
     /// The strictest form in one call: the name gets the prefix `__Host-`, with `Secure`, the path `/`
-    /// and no domain. Nothing but this host, over HTTPS, can then set the cookie.
+    /// and no domain, whatever else is said about these. Nothing but this host, over HTTPS, can then set the
+    /// cookie.
     pub fn cookie_host_only(mut self) -> Self {
-        self.cookie.name = format!("__Host-{}", self.cookie.name);
-        self.cookie.secure = true;
-        self.cookie.path = "/".to_owned();
-        self.cookie.domain = None;
+        self.host_only = true;
         self
     }
 
@@ -248,7 +248,8 @@ impl SessionConfigBuilder {
     }
 
     /// A path without a session: `/health` excludes exactly that, `/static/*` everything below `/static/`
-    /// and `/static` itself. Compared with the request's original path as the client sent it.
+    /// and `/static` itself. Compared with the request's original path as the client sent it, unless a
+    /// middleware further out has rewritten that.
     pub fn exclude_path(mut self, path: impl Into<String>) -> Self {
         self.excluded.push(path.into());
         self
@@ -269,7 +270,13 @@ impl SessionConfigBuilder {
     }
 
     /// Checks everything and derives the keys. The error says what to change.
-    pub fn build(self) -> Result<SessionConfig, ConfigError> {
+    pub fn build(mut self) -> Result<SessionConfig, ConfigError> {
+        if self.host_only {
+            self.cookie.name = format!("__Host-{}", self.cookie.name);
+            self.cookie.secure = true;
+            self.cookie.path = "/".to_owned();
+            self.cookie.domain = None;
+        }
         self.check_secrets()?;
         let lifetime = self.check_lifetime()?;
         if self.store_timeout.is_zero() {
@@ -481,7 +488,9 @@ mod tests {
     /// CK-1: the strictest form in one call.
     #[test]
     fn the_host_prefix_comes_with_its_attributes() {
+        // In any order, and also twice.
         let config = good()
+            .cookie_host_only()
             .cookie_name("id")
             .cookie_domain("example.com")
             .cookie_secure(false)

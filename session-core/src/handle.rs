@@ -21,10 +21,10 @@ use crate::session::{CommitStatus, Session};
 use crate::state::{Cookie, State};
 use crate::view::View;
 
-/// What an adapter keeps in the request: a session that is loaded when somebody asks for it.
+/// One request's session, loaded when somebody asks for it.
 ///
-/// An adapter makes one per request ([`SessionManager::handle`](crate::SessionManager::handle)), keeps a
-/// clone in the request's extensions, and runs the handler inside [`run`](Self::run). Its extractor calls
+/// [`SessionManager::enter`] makes it. An adapter keeps the [`RequestSessions`](crate::RequestSessions) that
+/// holds it in the request's extensions, and runs the handler inside [`run`](Self::run); its extractor calls
 /// [`load`](Self::load).
 #[derive(Clone)]
 pub struct SessionHandle(Arc<Shared>);

@@ -52,11 +52,19 @@ pub(crate) fn vary_by_cookie(headers: &mut impl ResponseHeaders) {
     }
 }
 
+/// What takes precedence over Cache-Control at the caches that know it (RFC 9213 and its precursor).
+const TARGETED: [&str; 2] = ["cdn-cache-control", "surrogate-control"];
+
 /// Adds the cookie, and keeps the response out of shared caches.
 pub(crate) fn set_cookie(headers: &mut impl ResponseHeaders, cookie: &str) {
     headers.append("set-cookie", cookie);
     if !headers.values("cache-control").any(keeps_out_shared_caches) {
         headers.replace("cache-control", "no-store");
+    }
+    for targeted in TARGETED {
+        if headers.values(targeted).next().is_some() {
+            headers.replace(targeted, "no-store");
+        }
     }
 }
 
@@ -146,6 +154,17 @@ mod tests {
         }
         assert_eq!(after(&[]), ["no-store"]);
         assert_eq!(after(&["public", "max-age=60"]), ["no-store"]);
+    }
+
+    /// CK-8: nor by one that is told so in a header of its own; such a header isn't added.
+    #[test]
+    fn targeted_cache_control_is_replaced() {
+        for name in TARGETED {
+            let mut headers = of(name, &["max-age=600"]);
+            set_cookie(&mut headers, "id=1");
+            assert_eq!(shown(&headers, name), ["no-store"]);
+            assert_eq!(headers.len(), 3);
+        }
     }
 
     /// CK-6: other people's cookies stay.

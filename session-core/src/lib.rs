@@ -11,7 +11,7 @@
 //!   [`SessionHandle::run`].
 //!
 //! ```
-//! use session_core::{SessionConfig, SessionManager};
+//! use session_core::{Main, SessionConfig, SessionManager};
 //! # use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, async_trait};
 //! # use session_core::{Error, Record, Session, StoreKey, Timestamp};
 //! # struct Store;
@@ -28,15 +28,21 @@
 //! # let store = Store;
 //! let manager = SessionManager::new(SessionConfig::builder(secret).build()?, store);
 //!
-//! // For each request:
-//! let handle = manager.handle();
+//! // For each request; `sessions` is what lies in its extensions, for the extractor.
+//! let Some(sessions) = manager.enter::<Main>(None, "/path")? else {
+//!     return Ok(()); // an excluded path: pass the request on as it is
+//! };
 //! let cookie_headers: [&[u8]; 1] = [b"theme=dark"];
 //! let handler = async {
+//!     let handle = sessions.find::<Main>().expect("it has just been entered");
 //!     let session: Session = handle.load(cookie_headers).await?;
 //!     session.set("user_id", 123)
 //! };
-//! let (result, finished) = handle.run(handler).await;
+//! let (result, finished) = sessions.handle().run(handler).await;
+//! let mut response_headers = http::HeaderMap::new();
+//! finished.apply(&mut response_headers);
 //! assert!(result.is_ok() && finished.error().is_none());
+//! assert!(response_headers.contains_key("set-cookie"));
 //! # Ok(())
 //! # }
 //! ```

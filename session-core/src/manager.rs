@@ -59,7 +59,8 @@ impl SessionManager {
         }))
     }
 
-    /// The session of one request, not loaded yet. Making it looks at nothing and asks nothing.
+    /// The session of one request, not loaded yet, whatever is around the request: for tests, and where there
+    /// are no paths. Middleware calls [`enter`](Self::enter).
     pub fn handle(&self) -> SessionHandle {
         SessionHandle::new(self.clone())
     }

@@ -1,5 +1,6 @@
 //! The extractor.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
@@ -18,7 +19,6 @@ use crate::Error;
 /// Without a [`SessionMiddleware`](crate::SessionMiddleware), and on an excluded path, extracting it is a 500
 /// and an error in the log that says what to add; `Option<Session>` is `None` there. It is also `None` when
 /// the store fails, as poem makes it of any error; the response is then a 503, whatever the handler says.
-#[derive(Debug)]
 pub struct Session<N = Main> {
     session: session_core::Session<Error>,
     name: PhantomData<fn() -> N>,
@@ -30,6 +30,12 @@ impl<N> Clone for Session<N> {
             session: self.session.clone(),
             name: PhantomData,
         }
+    }
+}
+
+impl<N> fmt::Debug for Session<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.session.fmt(f)
     }
 }
 

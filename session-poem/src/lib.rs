@@ -64,8 +64,14 @@
 //! - Otherwise the error goes on as an [`InnerError`], for `Vary`. It looks the same, and has the same
 //!   status and response; to a `catch_error` outside its type is another one.
 //!
-//! So put `catch_error` inside: `routes.catch_error(not_found).with(sessions)`. Errors of requests that haven't
+//! A message that somebody outside sets on an [`InnerError`] (`set_error_message`) isn't what its response
+//! says. So put `catch_error` inside: `routes.catch_error(not_found).with(sessions)`. Errors of requests that haven't
 //! used their session pass as they are.
+//!
+//! # Headers of others
+//!
+//! poem's `Cors` replaces `Vary` by its own where it is outside of this middleware, and responses then no
+//! longer say that they depend on the cookie. Put it inside: `routes.with(Cors::new()).with(sessions)`.
 //!
 //! # Responses that go on after the handler
 //!

@@ -38,8 +38,9 @@ impl SessionMiddleware {
 }
 
 impl<N> SessionMiddleware<N> {
-    /// Names the session, for applications that have several: handlers then extract `Session<M>`. Each
-    /// needs a cookie name of its own.
+    /// Names the session, for applications that have several: handlers then extract `Session<M>`, where `M` is
+    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name of its own; they may
+    /// share a store.
     pub fn named<M>(self) -> SessionMiddleware<M> {
         SessionMiddleware {
             manager: self.manager,
@@ -119,7 +120,7 @@ impl<E: Endpoint, N: 'static> Endpoint for SessionEndpoint<E, N> {
             (Some(error), _) => on_error(&error.clone().into()),
             (None, Ok(response)) => response.into_response(),
             (None, Err(error)) if finished.changes_cookie() => error.into_response(),
-            (None, Err(error)) if finished.is_used() => {
+            (None, Err(error)) if finished.is_used() && !error.is::<InnerError>() => {
                 return Err(InnerError::wrap(error, finished));
             }
             (None, Err(error)) => return Err(error),

@@ -94,6 +94,29 @@ async fn a_guard_is_told_why_there_is_no_session() {
     assert_eq!(log.lines_with("ERROR"), [""; 0]);
 }
 
+/// Eager loading holds inside an identical middleware that waits: there it is that one's session.
+#[actix_web::test]
+async fn an_eager_middleware_inside_a_lazy_one_loads_its_session() {
+    let is_member = fn_guard(|context| {
+        let session = context.session();
+        session.is_ok_and(|session| session.contains("name"))
+    });
+    let store = SpyStore::default();
+    let ada = ada(&app(&store, become_eve).await, &store).await;
+    let members = web::scope("/members")
+        .route("/", web::get().guard(is_member).to(|| async { "a member" }))
+        .wrap(sessions(&store).load_eagerly());
+    let site = Site::new(App::new().service(members).wrap(sessions(&store))).await;
+    let reply = ada.at(&site).send("GET /members/").await;
+    reply.check(200, "a member");
+    assert_eq!(reply.all("vary"), ["Cookie"]);
+    assert_eq!(store.take_calls(), [Call::Load]);
+
+    store.set(Call::Load, Mood::Fails);
+    let reply = ada.at(&site).send("GET /members/").await;
+    reply.check(503, "session store unavailable");
+}
+
 /// CM-3, SR-4: where every request loads its session, a store that fails is a 503 for every request. Nobody
 /// inside is asked: a guard would take the visitor for a stranger.
 #[actix_web::test]

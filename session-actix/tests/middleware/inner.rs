@@ -123,3 +123,58 @@ async fn an_answer_of_the_middleware_varies_by_the_cookie() {
     assert_eq!(reply.all("vary"), ["Cookie"]);
     assert_eq!(store.take_calls(), []);
 }
+
+/// The extraction that a middleware begins may go on while the handler is found: it holds nothing that routing
+/// would mind.
+#[actix_web::test]
+async fn an_extraction_may_be_awaited_after_the_handler() {
+    let store = SpyStore::default();
+    let mut ada = ada(&app(&store, become_eve).await, &store).await;
+    let app = App::new()
+        .configure(routes(|| async { "done" }))
+        .wrap_fn(|mut request: ServiceRequest, service| {
+            let session = request.extract::<Session>();
+            let answer = service.call(request);
+            async move {
+                let (response, session) = (answer.await?, session.await?);
+                session.set(NAME, "Eve")?;
+                Ok(response)
+            }
+        })
+        .wrap(sessions(&store));
+    ada = ada.at(&Site::new(app).await);
+    ada.send("GET /").await.check(200, "done");
+    assert_eq!(name(&ada).await, "Eve");
+}
+
+/// CM-1: when the request is done, so is its session: who sends the request through once more, from outside,
+/// gets one that is loaded and committed like any.
+#[actix_web::test]
+async fn a_request_that_is_sent_again_has_a_session_again() {
+    async fn twice<B>(
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> actix_web::Result<ServiceResponse<B>> {
+        let first = next.call(request).await?;
+        assert_eq!(
+            first.session().err().map(|error| error.kind()),
+            Some(ErrorKind::NoMiddleware)
+        );
+        let (request, _) = first.into_parts();
+        next.call(ServiceRequest::from_request(request)).await
+    }
+    async fn count(session: Session) -> actix_web::Result<String> {
+        let n = session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+        Ok(n.to_string())
+    }
+    let store = SpyStore::default();
+    let ada = ada(&app(&store, become_eve).await, &store).await;
+    let resource = web::resource("/")
+        .to(count)
+        .wrap(sessions(&store))
+        .wrap(from_fn(twice));
+    let site = Site::new(App::new().service(resource)).await;
+    ada.at(&site).send("GET /").await.check(200, "2");
+    let calls = [Call::Load, Call::Update, Call::Load, Call::Update];
+    assert_eq!(store.take_calls(), calls);
+}

@@ -10,6 +10,7 @@ use hyper::header::{COOKIE, HOST, HeaderValue, SET_COOKIE};
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::harness::Scene;
@@ -115,6 +116,23 @@ impl Visitor {
             headers: head.headers,
             body,
         })
+    }
+
+    /// All that the server sends in answer to a request of this line, with the browser's cookies, until it
+    /// closes the connection.
+    pub(super) async fn send_raw(&self, line: &str) -> String {
+        let (host, cookies) = (self.address, self.session_pair());
+        let request =
+            format!("{line}\r\nhost: {host}\r\ncookie: {cookies}\r\nconnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(host).await.expect("a listening server");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("a server that reads");
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer).await;
+        read.expect("an answer in UTF-8");
+        answer
     }
 
     /// The session's cookie value that the visitor has.

@@ -1,7 +1,7 @@
 //! The application that the adapter suite talks to, and that the demo serves: what its routes do, once, for
 //! every framework alike.
 //!
-//! [`call`] finds out what a request wants, without a session. The adapter's author writes the *binding*:
+//! [`task`] finds out what a request wants, without a session. The adapter's author writes the *binding*:
 //! one handler for all paths, which extracts the session as its framework does and only if the request uses
 //! it, and turns the [`Ending`] into a response, an error value of the framework, or a panic. A binding is
 //! some eighty lines; those of the demo are examples. The routes are described in `docs/demo-api.md`.
@@ -10,6 +10,7 @@ mod action;
 mod answer;
 mod routes;
 
+use std::fmt;
 use std::ops::Deref;
 
 use session_core::{Error, Session};
@@ -28,7 +29,7 @@ pub const OTHER_HEADERS: &str = "x-other-headers";
 pub const EXCLUDED: &str = "/excluded/*";
 
 /// The part of a request that the application looks at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'r> {
     /// The method, in upper case.
     pub method: &'r str,
@@ -38,19 +39,31 @@ pub struct Request<'r> {
     pub query: Option<&'r str>,
     /// The body; none if it is longer than [`MAX_BODY_LEN`].
     pub body: Option<&'r [u8]>,
-    /// Whether there is a header called [`OTHER_HEADERS`].
-    pub other_headers: bool,
+    /// Looks up a request header by its name, which is in lower case.
+    pub header: Header<'r>,
+}
+
+/// Looks up a request header by its name, which is in lower case.
+pub type Header<'r> = &'r (dyn Fn(&str) -> Option<&'r [u8]> + Send + Sync);
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a request wants, as far as that is known without its session.
 #[derive(Debug)]
-pub enum Call {
+pub enum Task {
     /// The session isn't used: the binding must not extract it.
     Unused(Ending),
     /// The binding extracts the session as something optional: `Option<Session>` on most frameworks.
-    Optional(OptionalCall),
+    Optional(OptionalTask),
     /// The binding extracts the session, which is an error where there is none.
-    Session(SessionCall),
+    Session(SessionTask),
 }
 
 /// How a handler ends.
@@ -71,14 +84,14 @@ pub trait SessionError: From<Error> + Deref<Target = Error> {}
 impl<E: From<Error> + Deref<Target = Error>> SessionError for E {}
 
 /// Finds out what a request wants.
-pub fn call(request: Request<'_>) -> Call {
-    let other_headers = request.other_headers;
+pub fn task(request: Request<'_>) -> Task {
+    let other_headers = (request.header)(OTHER_HEADERS).is_some();
     match routes::find(request) {
         Ok(Wanted::Nothing(answer)) | Err(answer) => {
-            Call::Unused(Ending::Answer(answer).finish(other_headers))
+            Task::Unused(Ending::Answer(answer).finish(other_headers))
         }
-        Ok(Wanted::Optional) => Call::Optional(OptionalCall { other_headers }),
-        Ok(Wanted::Session(action)) => Call::Session(SessionCall {
+        Ok(Wanted::Optional) => Task::Optional(OptionalTask { other_headers }),
+        Ok(Wanted::Session(action)) => Task::Session(SessionTask {
             action,
             other_headers,
         }),
@@ -94,11 +107,11 @@ enum Wanted {
 
 /// A request that says whether there is a session.
 #[derive(Debug)]
-pub struct OptionalCall {
+pub struct OptionalTask {
     other_headers: bool,
 }
 
-impl OptionalCall {
+impl OptionalTask {
     /// Answers whether there is a session.
     pub fn run<E>(self, session: Option<&Session<E>>) -> Ending {
         let is_there = serde_json::json!({"session": session.is_some()});
@@ -108,12 +121,12 @@ impl OptionalCall {
 
 /// A request that uses its session.
 #[derive(Debug)]
-pub struct SessionCall {
+pub struct SessionTask {
     action: Action,
     other_headers: bool,
 }
 
-impl SessionCall {
+impl SessionTask {
     /// Does what the request wants.
     pub async fn run<E: SessionError>(self, session: &Session<E>) -> Ending {
         let ending = self.action.run(session).await;
@@ -132,14 +145,14 @@ impl Ending {
 }
 
 /// The error with which a middleware between the handler and the session's fails after the handler has
-/// succeeded, for requests of this path; none for others. `other_headers` as in [`Request`].
+/// succeeded, for requests of this path; none for others. `header` as in [`Request`].
 ///
 /// Where frameworks have error values for middleware (actix-web, poem), it fails with one whose response is
 /// this; where they don't, it answers with it.
-pub fn inner_failure(path: &str, other_headers: bool) -> Option<Answer> {
+pub fn inner_failure(path: &str, header: Header<'_>) -> Option<Answer> {
     path.starts_with("/api/error-inner/").then(|| {
         let mut failure = Answer::error(500, "a middleware failed, as it was asked to");
-        if other_headers {
+        if header(OTHER_HEADERS).is_some() {
             failure.add_other_headers();
         }
         failure

@@ -3,8 +3,9 @@
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::StatusCode;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
-use session_conformance::app::{self, Answer, Body, Call, Ending};
+use session_conformance::app::{self, Answer, Body, Ending, Task};
 
 use super::Defect::{self, *};
 use super::adapter::{Extractor, Failure};
@@ -44,13 +45,13 @@ impl Bound {
         bound
     }
 
-    fn call(&self, head: &Parts) -> Call {
-        app::call(app::Request {
+    fn task(&self, head: &Parts) -> Task {
+        app::task(app::Request {
             method: head.method.as_str(),
             path: &self.path,
             query: self.query.as_deref(),
             body: self.body.as_deref(),
-            other_headers: head.headers.contains_key(app::OTHER_HEADERS),
+            header: &|name| header(head, name),
         })
     }
 
@@ -63,8 +64,7 @@ impl Bound {
     pub(super) async fn run(&self, extractor: &Extractor<'_>) -> Result<Response, Failure> {
         let head = extractor.head();
         let response = self.handle(extractor).await?;
-        let other_headers = head.headers.contains_key(app::OTHER_HEADERS);
-        match app::inner_failure(&self.path, other_headers) {
+        match app::inner_failure(&self.path, &|name| header(head, name)) {
             Some(failure) if response.status().is_success() => {
                 Err(Failure::Middleware(respond(failure).into()))
             }
@@ -78,10 +78,10 @@ impl Bound {
         if self.defect == Some(RefusesForms) && content_type.is_some() {
             return Ok(respond(Answer::error(415, "only JSON is taken")));
         }
-        let ending = match self.call(head) {
-            Call::Unused(ending) => ending,
-            Call::Optional(call) => call.run(extractor.optional_session().await?.as_ref()),
-            Call::Session(call) => call.run(&extractor.session().await?).await,
+        let ending = match self.task(head) {
+            Task::Unused(ending) => ending,
+            Task::Optional(task) => task.run(extractor.optional_session().await?.as_ref()),
+            Task::Session(task) => task.run(&extractor.session().await?).await,
         };
         match ending {
             Ending::Answer(answer) => Ok(respond(self.break_answer(answer))),
@@ -99,6 +99,10 @@ impl Bound {
         }
         answer
     }
+}
+
+fn header<'r>(head: &'r Parts, name: &str) -> Option<&'r [u8]> {
+    head.headers.get(name).map(HeaderValue::as_bytes)
 }
 
 pub(super) fn respond(answer: Answer) -> Response {
