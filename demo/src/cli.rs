@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use session_conformance::app;
-use session_core::{Secret, SessionConfig, SessionConfigBuilder};
+use session_core::{Secret, SessionConfig, SessionConfigBuilder, WhenFull};
 
 use crate::Framework;
 
@@ -24,6 +24,8 @@ usage: session-demo [OPTIONS]
   --touch-interval SECONDS   default: a tenth of max-age
   --grace SECONDS            default 60
   --store-timeout SECONDS    default 5
+  --remember-max-age SECONDS default 2592000: how long a remembered login lasts unused
+  --max-sessions-per-user N  default: any number; a login beyond that ends the user's oldest session
   --insecure-cookie          no Secure attribute, for plain-http clients that insist on it";
 
 /// Stores that the interface knows and this version doesn't.
@@ -95,13 +97,18 @@ impl Options {
                     let timeout = seconds(args.value())?;
                     set.push(Box::new(move |builder| builder.store_timeout(timeout)));
                 }
+                Long("remember-max-age") => {
+                    let max_age = seconds(args.value())?;
+                    set.push(Box::new(move |builder| builder.remember_max_age(max_age)));
+                }
+                Long("max-sessions-per-user") => {
+                    let max = number(args.value())?;
+                    set.push(Box::new(move |builder| {
+                        builder.max_sessions_per_user(max, WhenFull::EndOldest)
+                    }));
+                }
                 Long("insecure-cookie") => {
                     set.push(Box::new(|builder| builder.cookie_secure(false)));
-                }
-                Long(option @ ("remember-max-age" | "max-sessions-per-user")) => {
-                    return Err(format!(
-                        "--{option} belongs to logins, which this version doesn't have yet"
-                    ));
                 }
                 Short('h') | Long("help") => return Ok(None),
                 other => return Err(format!("{}; --help lists the options", other.unexpected())),
@@ -159,6 +166,12 @@ fn text(value: Result<OsString, lexopt::Error>) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
+fn number(value: Result<OsString, lexopt::Error>) -> Result<usize, String> {
+    let text = text(value)?;
+    text.parse()
+        .map_err(|_| format!("{text:?} is not a number, such as 5"))
+}
+
 fn seconds(value: Result<OsString, lexopt::Error>) -> Result<Duration, String> {
     let text = text(value)?;
     let bad = || format!("{text:?} is not a number of seconds, such as 60 or 0.5");
@@ -199,6 +212,10 @@ mod tests {
             "1",
             "--store-timeout",
             "0.25",
+            "--remember-max-age",
+            "60",
+            "--max-sessions-per-user",
+            "5",
             "--insecure-cookie",
         ]);
         let options = options.unwrap().unwrap();
@@ -221,7 +238,7 @@ mod tests {
 
     #[test]
     fn bad_options_are_one_clear_line() {
-        let cases: [(&[&str], &str); 12] = [
+        let cases: [(&[&str], &str); 13] = [
             (&["--nonsense"], "--help lists the options"),
             (&["stray"], "--help lists the options"),
             (&["--max-age"], "max-age"),
@@ -239,7 +256,8 @@ mod tests {
             ),
             (&["--store", "memory"], "memory:"),
             (&["--store", "floppy:"], "floppy:… is unknown"),
-            (&["--max-sessions-per-user", "5"], "doesn't have yet"),
+            (&["--max-sessions-per-user", "five"], "not a number"),
+            (&["--max-sessions-per-user", "0"], "allow at least one"),
         ];
         for (args, advice) in cases {
             let line = parse(args).err().unwrap();

@@ -19,6 +19,8 @@ use session_core::{
 use crate::extract::load;
 use crate::{Error, InnerError};
 
+type Answering<B> = Pin<Box<dyn Future<Output = Result<ServiceResponse<B>, actix_web::Error>>>>;
+
 type OnError = Arc<dyn Fn(&Error) -> HttpResponse + Send + Sync>;
 
 /// Gives every request inside it a session. Clones share the store.
@@ -140,7 +142,7 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = actix_web::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, actix_web::Error>>>>;
+    type Future = Answering<EitherBody<B>>;
 
     forward_ready!(service);
 
@@ -191,11 +193,7 @@ where
 {
     /// Leaves the request alone, except that the guards inside may rely on this middleware to have loaded the
     /// session of an identical one further out.
-    fn pass_on(
-        &self,
-        request: ServiceRequest,
-    ) -> Pin<Box<dyn Future<Output = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>>>>
-    {
+    fn pass_on(&self, request: ServiceRequest) -> Answering<EitherBody<B>> {
         let handle = match self.middleware.is_eager {
             true => request
                 .extensions()

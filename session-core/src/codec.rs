@@ -8,6 +8,7 @@
 //!   kind 0, live:        created at: u64 | handle: 16 bytes | flags: u8
 //!                        [lifetime, flag 1: idle: u64 | absolute: u64]
 //!                        [user, flag 2: authenticated at: u64 | length: u32 | name]
+//!                        [the user's label, flag 4, never without flag 2: length: u32 | label]
 //!                        data (see the module `data`), to the end
 //!   kind 1, superseded:  successor: 32 bytes
 //!   kind 2, ended:       nothing
@@ -36,7 +37,8 @@ const SUPERSEDED: u8 = 1;
 const ENDED: u8 = 2;
 const HAS_LIFETIME: u8 = 1;
 const HAS_USER: u8 = 2;
-const KNOWN_FLAGS: u8 = HAS_LIFETIME | HAS_USER;
+const HAS_LABEL: u8 = 4;
+const KNOWN_FLAGS: u8 = HAS_LIFETIME | HAS_USER | HAS_LABEL;
 const KIND_AT: usize = 2;
 /// Where the flags of a live record lie: behind magic, format, kind, version, three times and the handle.
 const FLAGS_AT: usize = 3 + 16 + 3 * 8 + 16;
@@ -132,23 +134,29 @@ fn put_live(out: &mut Vec<u8>, live: &LiveRecord) {
     } else {
         0
     };
+    let label = live.user.as_ref().and_then(|user| user.label.as_deref());
     let user_flag = if live.user.is_some() { HAS_USER } else { 0 };
-    out.push(lifetime_flag | user_flag);
+    let label_flag = if label.is_some() { HAS_LABEL } else { 0 };
+    out.push(lifetime_flag | user_flag | label_flag);
     if let Some(lifetime) = live.lifetime {
         put_duration(out, lifetime.idle);
         put_duration(out, lifetime.absolute);
     }
     if let Some(user) = &live.user {
         put_time(out, user.authenticated_at);
-        // A name of 4 GiB doesn't fit the format; the record then reads back as corrupt, not as another.
-        out.extend(
-            u32::try_from(user.name.len())
-                .unwrap_or(u32::MAX)
-                .to_le_bytes(),
-        );
-        out.extend_from_slice(user.name.as_bytes());
+        put_text(out, &user.name);
+    }
+    if let Some(label) = label {
+        put_text(out, label);
     }
     out.extend_from_slice(live.data.as_bytes());
+}
+
+/// A text of 4 GiB doesn't fit the format; the record then reads back as corrupt, not as another.
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    out.extend(len.to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn read_record(reader: &mut Reader<'_>) -> Option<Record> {
@@ -186,12 +194,10 @@ fn read_live(reader: &mut Reader<'_>, last_active_at: Timestamp) -> Option<LiveR
     let mut user = None;
     if flags & HAS_USER != 0 {
         let authenticated_at = reader.time()?;
-        let len = u32::from_le_bytes(reader.take()?) as usize;
-        let name = std::str::from_utf8(reader.bytes(len)?).ok()?.into();
-        user = Some(UserBinding {
-            name,
-            authenticated_at,
-        });
+        user = Some(UserBinding::new(reader.text()?, authenticated_at));
+    }
+    if flags & HAS_LABEL != 0 {
+        user.as_mut()?.label = Some(reader.text()?.into());
     }
     let data = SessionData::from_bytes(std::mem::take(&mut reader.0)).ok()?;
     Some(LiveRecord {
@@ -218,6 +224,11 @@ impl<'b> Reader<'b> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
+    }
+
+    fn text(&mut self) -> Option<&'b str> {
+        let len = u32::from_le_bytes(self.take()?) as usize;
+        std::str::from_utf8(self.bytes(len)?).ok()
     }
 
     /// A time that can be represented; anything later is corruption, not the end of time.
@@ -254,13 +265,14 @@ mod tests {
             idle: Duration::from_millis(5),
             absolute: Duration::from_secs(6),
         });
-        rich.user = Some(UserBinding {
-            name: "anna \u{10348}\0".into(),
-            authenticated_at: time(7),
-        });
+        rich.user = Some(UserBinding::new("anna \u{10348}\0", time(7)));
+        let mut labelled = rich.clone();
+        labelled.lifetime = None;
+        labelled.user.as_mut().unwrap().label = Some("a \u{10348} phone".into());
         let states = [
             RecordState::Live(live),
             RecordState::Live(rich),
+            RecordState::Live(labelled),
             RecordState::Superseded {
                 successor: StoreKey::from_bytes([4; 32]),
                 at: time(8),
@@ -321,9 +333,9 @@ mod tests {
         assert_eq!(Record::decode(&bytes), Err(DecodeError::Corrupt));
         bytes[..2].copy_from_slice(&[MAGIC, 0]);
         assert_eq!(Record::decode(&bytes), Err(DecodeError::Corrupt));
-        for record in &records()[..2] {
+        for record in &records()[..3] {
             let mut bytes = record.encode();
-            bytes[FLAGS_AT] |= 4;
+            bytes[FLAGS_AT] |= 8;
             assert_eq!(Record::decode(&bytes), Err(DecodeError::NewerFormat));
         }
     }
@@ -331,7 +343,7 @@ mod tests {
     /// The format is fixed: these bytes are in people's stores.
     #[test]
     fn the_format_does_not_change() {
-        let ended = &records()[3];
+        let ended = &records()[4];
         let expected = [
             &[0x53, 1, 2][..],
             &[9; 16],

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cookie::{CookieOptions, CookieTemplate, SameSite};
 use crate::error::ConfigError;
 use crate::id::SessionRef;
-use crate::plan::{DropReason, Policy};
+use crate::plan::{Cap, DropReason, Policy, WhenFull};
 use crate::record::Lifetime;
 use crate::secret::{MIN_SECRET_LEN, Secret};
 use crate::sign::Keyring;
@@ -19,6 +19,10 @@ pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// The default absolute timeout: one day, after which NIST SP 800-63B-4 asks for a new authentication at
 /// its second assurance level, however active the session is.
 pub const DEFAULT_ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The default idle lifetime of a login that is to be remembered: thirty days, within which a visitor who comes
+/// once a month stays logged in.
+pub const DEFAULT_REMEMBER_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The default grace time, in which a request that was under way when its session was rotated or ended
 /// isn't taken for a new visitor: one minute, the time that proxies and browsers give a slow request.
@@ -42,6 +46,7 @@ pub(crate) struct Checked {
     pub(crate) cookie: CookieTemplate,
     pub(crate) keys: Keyring,
     pub(crate) policy: Policy,
+    pub(crate) remembered: Lifetime,
     pub(crate) store_timeout: Duration,
     pub(crate) excluded: Vec<PathPattern>,
     pub(crate) on_dropped: Option<DroppedHook>,
@@ -77,6 +82,8 @@ impl SessionConfig {
             host_only: false,
             max_age: DEFAULT_MAX_AGE,
             absolute_timeout: None,
+            remember_max_age: DEFAULT_REMEMBER_MAX_AGE,
+            cap: None,
             touch_interval: None,
             grace: DEFAULT_GRACE,
             store_timeout: DEFAULT_STORE_TIMEOUT,
@@ -130,6 +137,8 @@ pub struct SessionConfigBuilder {
     host_only: bool,
     max_age: Duration,
     absolute_timeout: Option<Duration>,
+    remember_max_age: Duration,
+    cap: Option<Cap>,
     touch_interval: Option<Duration>,
     grace: Duration,
     store_timeout: Duration,
@@ -219,6 +228,21 @@ impl SessionConfigBuilder {
         self
     }
 
+    /// The idle lifetime of a session whose login is [remembered](crate::Login::remember), in place of
+    /// `max_age`. Its absolute timeout is the configured one, or this where that is shorter. Default: thirty
+    /// days ([`DEFAULT_REMEMBER_MAX_AGE`]).
+    pub fn remember_max_age(mut self, max_age: Duration) -> Self {
+        self.remember_max_age = max_age;
+        self
+    }
+
+    /// How many sessions a user may have at once, and what happens to a login beyond that. Default: any
+    /// number. The store needs an index of sessions by user.
+    pub fn max_sessions_per_user(mut self, max: usize, when_full: WhenFull) -> Self {
+        self.cap = Some(Cap { max, when_full });
+        self
+    }
+
     /// How much time passes before activity is written down again, and the cookie sent again with it.
     /// Default: a tenth of `max_age`. Zero writes on every use; an interval above `max_age` never comes, so that
     /// a session ends `max_age` after it began, however active it is.
@@ -291,6 +315,20 @@ impl SessionConfigBuilder {
                 self.payload_limit
             )));
         }
+        if self.cap.is_some_and(|cap| cap.max == 0) {
+            return Err(ConfigError::new(
+                "max_sessions_per_user is zero: nobody could log in; allow at least one",
+            ));
+        }
+        if self.remember_max_age.is_zero() {
+            return Err(ConfigError::new(
+                "remember_max_age is zero: remembered logins would end at once; choose a longer one",
+            ));
+        }
+        let remembered = Lifetime {
+            idle: self.remember_max_age,
+            absolute: lifetime.absolute.max(self.remember_max_age),
+        };
         let cookie = CookieTemplate::new(&self.cookie)?;
         let keys = Keyring::new(cookie.name(), &self.secrets);
         let policy = Policy {
@@ -298,6 +336,8 @@ impl SessionConfigBuilder {
             touch_interval: self.touch_interval.unwrap_or(self.max_age / 10),
             grace: self.grace,
             payload_limit: self.payload_limit,
+            cap: self.cap,
+            entry_grace: self.store_timeout.saturating_mul(4),
         };
         let excluded = self
             .excluded
@@ -309,6 +349,7 @@ impl SessionConfigBuilder {
             cookie,
             keys,
             policy,
+            remembered,
             store_timeout,
             excluded,
             on_dropped,

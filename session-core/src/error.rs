@@ -31,6 +31,11 @@ pub enum ErrorKind {
     Conflict,
     /// The session would grow beyond the payload limit. The old data is kept; 413.
     PayloadTooLarge,
+    /// The user has as many sessions as one may have, and the configuration refuses another; 409. Nothing was
+    /// changed.
+    TooManySessions,
+    /// The store has no index of sessions by user, which this needs; 500.
+    NoUserIndex,
     /// A value can't be turned into JSON. The session is unchanged; 500.
     Serialize,
     /// What is stored under the key is not of the type that was asked for; 500.
@@ -81,11 +86,12 @@ impl Error {
         self.0.kind
     }
 
-    /// The HTTP status that fits: 503, 413 or 500.
+    /// The HTTP status that fits: 503, 413, 409 or 500.
     pub fn status(&self) -> u16 {
         match self.kind() {
             ErrorKind::StoreUnavailable | ErrorKind::Conflict => 503,
             ErrorKind::PayloadTooLarge => 413,
+            ErrorKind::TooManySessions => 409,
             _ => 500,
         }
     }
@@ -95,6 +101,7 @@ impl Error {
         match self.status() {
             503 => "session store unavailable",
             413 => "session too large",
+            409 => "too many sessions",
             _ => "internal server error",
         }
     }

@@ -119,6 +119,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn manager(&self) -> &SessionManager {
+        &self.manager
+    }
+
     pub(crate) fn payload_limit(&self) -> usize {
         self.manager.config().checked().policy.payload_limit
     }
@@ -193,6 +197,7 @@ impl Shared {
                     view,
                     view_is_stale: false,
                     rotate: false,
+                    login: None,
                     resign: false,
                     ..wanted
                 };

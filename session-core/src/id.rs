@@ -2,6 +2,7 @@
 //! handle that people may see, and the version that makes a save conditional.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,6 +18,9 @@ const VERSION_LEN: usize = 16;
 
 /// Separates store keys from every other use of SHA-256 on the same bytes.
 const STORE_KEY_DOMAIN: &[u8] = b"session-core store key v1\0";
+
+/// The same for the keys of users.
+const USER_KEY_DOMAIN: &[u8] = b"session-core user key v1\0";
 
 /// A session id: 256 bits from the generator. It is a credential, so it has no text form, shows
 /// nothing in `Debug`, is compared in constant time, and is wiped when dropped.
@@ -95,6 +99,43 @@ impl fmt::Debug for StoreKey {
     }
 }
 
+/// The key under which a store keeps the index of a user's sessions: a domain-separated SHA-256 of the user's
+/// name. `Display` is 43 characters of base64url, for engines whose keys are text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserKey([u8; 32]);
+
+impl UserKey {
+    /// The key of the user with this name.
+    pub fn of(name: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(USER_KEY_DOMAIN);
+        hash.update(name);
+        Self(hash.finalize().into())
+    }
+
+    /// The key with these bytes, as read back from a store.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes of the key. They are evenly distributed.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for UserKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserKey({self})")
+    }
+}
+
 /// The public handle of a session: names it in logs and lists, stays the same over rotation, and
 /// is no credential. `Display` is 22 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,6 +158,31 @@ impl SessionRef {
         &self.0
     }
 }
+
+/// Reads what `Display` writes.
+impl FromStr for SessionRef {
+    type Err = ParseRefError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRefError> {
+        let mut bytes = [0; HANDLE_LEN];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(HANDLE_LEN) => Ok(Self(bytes)),
+            _ => Err(ParseRefError(())),
+        }
+    }
+}
+
+/// A text that is no [`SessionRef`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ParseRefError(());
+
+impl fmt::Display for ParseRefError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a session reference is 22 characters of base64url")
+    }
+}
+
+impl std::error::Error for ParseRefError {}
 
 impl fmt::Display for SessionRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -57,7 +57,9 @@ mod error;
 mod handle;
 mod headers;
 mod id;
+mod index;
 mod key;
+mod login;
 mod manager;
 mod oplog;
 mod plan;
@@ -77,17 +79,19 @@ mod view;
 pub use codec::DecodeError;
 pub use config::{
     DEFAULT_ABSOLUTE_TIMEOUT, DEFAULT_GRACE, DEFAULT_MAX_AGE, DEFAULT_PAYLOAD_LIMIT,
-    DEFAULT_STORE_TIMEOUT, DroppedChanges, MAX_PAYLOAD_LIMIT, SessionConfig, SessionConfigBuilder,
+    DEFAULT_REMEMBER_MAX_AGE, DEFAULT_STORE_TIMEOUT, DroppedChanges, MAX_PAYLOAD_LIMIT,
+    SessionConfig, SessionConfigBuilder,
 };
 pub use cookie::SameSite;
 pub use data::SessionData;
 pub use error::{ConfigError, Error, ErrorKind};
 pub use handle::{Finished, SessionHandle};
 pub use headers::ResponseHeaders;
-pub use id::{SessionRef, StoreKey, Version};
+pub use id::{ParseRefError, SessionRef, StoreKey, UserKey, Version};
 pub use key::{Key, SessionKey, WriteKey};
+pub use login::{Login, SessionInfo};
 pub use manager::SessionManager;
-pub use plan::DropReason;
+pub use plan::{DropReason, WhenFull};
 pub use random::{OsRandom, Random, RandomError};
 pub use record::{Lifetime, LiveRecord, Record, RecordState, UserBinding};
 pub use request::{Main, RequestSessions};

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::config::{DroppedChanges, SessionConfig};
-use crate::error::{Error, ErrorKind};
+use crate::error::{ConfigError, Error, ErrorKind};
 use crate::handle::SessionHandle;
-use crate::id::{SessionId, SessionRef};
+use crate::id::{SessionId, SessionRef, UserKey};
+use crate::login::{Login, SessionInfo};
 use crate::plan::{
-    Answer, Call, Commit, Context, Deed, DropReason, Found, Intent, Open, OpenReport, Outcome, Step,
+    Answer, Binding, Call, Commit, Context, Deed, DropReason, EndSessions, Found, Intent,
+    ListSessions, Open, OpenReport, Outcome, Step, Which,
 };
 use crate::random::{OsRandom, Random};
+use crate::record::Record;
 use crate::scan;
 use crate::sign::Verified;
-use crate::store::{SessionStore, StoreError};
+use crate::store::{SessionStore, StoreError, UserIndex};
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// Configuration, store, clock and generator: what all requests share. Cloning is cheap, and clones are
@@ -33,6 +36,10 @@ struct Parts {
 
 impl SessionManager {
     /// A manager on the system's clock and generator.
+    ///
+    /// # Panics
+    /// If the configuration has something that the store can't do, which [`check`](Self::check) tells without
+    /// a panic: a program that starts so would fail at its first login.
     pub fn new(config: SessionConfig, store: impl SessionStore) -> Self {
         Self::with_clock(config, store, SystemClock)
     }
@@ -50,6 +57,9 @@ impl SessionManager {
         clock: impl Clock,
         random: impl Random,
     ) -> Self {
+        if let Err(error) = Self::check(&config, &store) {
+            refuse(&error);
+        }
         let (store, clock, random) = (Arc::new(store), Arc::new(clock), Arc::new(random));
         Self(Arc::new(Parts {
             config,
@@ -57,6 +67,93 @@ impl SessionManager {
             clock,
             random,
         }))
+    }
+
+    /// Whether the store can do what the configuration asks for: a number of sessions per user needs an index of
+    /// sessions by user.
+    ///
+    /// # Errors
+    /// Says what to change.
+    pub fn check(config: &SessionConfig, store: &dyn SessionStore) -> Result<(), ConfigError> {
+        if config.checked().policy.cap.is_some() && store.user_index().is_none() {
+            return Err(ConfigError::new(
+                "max_sessions_per_user needs a store with an index of sessions by user, which this one doesn't \
+                 have: leave the number out, or use another store",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The live sessions of the user with this name, the one used last first: for administrators.
+    /// [`Session::list_sessions`](crate::Session::list_sessions) is for the user.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoUserIndex`] if the store has no lists of sessions, and
+    /// [`ErrorKind::StoreUnavailable`] if it fails.
+    pub async fn sessions_of(&self, user: &str) -> Result<Vec<SessionInfo>, Error> {
+        self.list(user, None).await
+    }
+
+    /// Ends one of the sessions of the user with this name; says whether there was one of that reference.
+    ///
+    /// # Errors
+    /// As [`sessions_of`](Self::sessions_of), and [`ErrorKind::Conflict`] if the session kept changing.
+    pub async fn end_session(&self, user: &str, session: SessionRef) -> Result<bool, Error> {
+        Ok(self.end(user, Which::Only(session)).await? > 0)
+    }
+
+    /// Ends all sessions of the user with this name; says how many there were.
+    ///
+    /// # Errors
+    /// As [`end_session`](Self::end_session).
+    pub async fn end_all_sessions(&self, user: &str) -> Result<usize, Error> {
+        self.end(user, Which::All).await
+    }
+
+    pub(crate) async fn list(
+        &self,
+        user: &str,
+        current: Option<SessionRef>,
+    ) -> Result<Vec<SessionInfo>, Error> {
+        self.check_index()?;
+        let mut plan = ListSessions::new(UserKey::of(user));
+        let listed = self.drive(|answer, cx| plan.advance(answer, cx)).await;
+        let records = listed.inspect_err(|error| log_error("list", error))?;
+        let infos = records.iter().filter_map(Record::live);
+        let mut infos: Vec<_> = infos
+            .filter_map(|live| SessionInfo::of(live, current))
+            .collect();
+        infos.sort_by_key(|info| std::cmp::Reverse(info.last_active_at));
+        Ok(infos)
+    }
+
+    pub(crate) async fn end(&self, user: &str, which: Which) -> Result<usize, Error> {
+        self.check_index()?;
+        let mut plan = EndSessions::new(UserKey::of(user), which);
+        let ended = self.drive(|answer, cx| plan.advance(answer, cx)).await;
+        let ended = ended.inspect_err(|error| log_error("end", error))?;
+        if ended > 0 {
+            tracing::info!(target: "session", ended, "a user's sessions were ended from elsewhere");
+        }
+        Ok(ended)
+    }
+
+    /// What a login makes of a session.
+    pub(crate) fn binding(&self, login: Login) -> Binding {
+        let lifetime = login
+            .is_remembered()
+            .then_some(self.0.config.checked().remembered);
+        Binding {
+            user: login.into_binding(self.now()),
+            lifetime,
+        }
+    }
+
+    fn check_index(&self) -> Result<(), Error> {
+        match self.0.store.user_index() {
+            Some(_) => Ok(()),
+            None => Err(no_index()),
+        }
     }
 
     /// The session of one request, not loaded yet, whatever is around the request: for tests, and where there
@@ -163,6 +260,7 @@ impl SessionManager {
                 now: self.now(),
                 random: &*self.0.random,
                 policy,
+                has_index: self.0.store.user_index().is_some(),
             };
             answer = match advance(answer, &cx) {
                 Step::Done(result) => return result,
@@ -185,6 +283,12 @@ impl SessionManager {
         }
     }
 
+    /// The index of a store that has one: plans ask for it nowhere else.
+    fn index(&self) -> Result<&dyn UserIndex, StoreError> {
+        let index = self.0.store.user_index();
+        index.ok_or_else(|| StoreError::not_applied("the store has no index of sessions by user"))
+    }
+
     async fn call(&self, call: Call, now: Timestamp) -> Result<Answer, StoreError> {
         let store = &self.0.store;
         Ok(match call {
@@ -199,6 +303,14 @@ impl SessionManager {
                 store.delete(&key).await?;
                 Answer::Deleted
             }
+            Call::List { user, entry, cap } => {
+                Answer::Listed(self.index()?.add(&user, entry, cap, now).await?)
+            }
+            Call::Unlist { user, key } => {
+                self.index()?.remove(&user, &key).await?;
+                Answer::Unlisted
+            }
+            Call::Entries(user) => Answer::Entries(self.index()?.list(&user, now).await?),
         })
     }
 }
@@ -241,6 +353,21 @@ fn handle_of(found: &Found) -> Option<SessionRef> {
         Found::Live(live) => Some(live.record.handle),
         Found::Nothing | Found::Several(_) | Found::Dead(_) => None,
     }
+}
+
+#[expect(
+    clippy::panic,
+    reason = "a configuration that can't work must not start; `check` is there for those who want an error"
+)]
+fn refuse(error: &ConfigError) -> ! {
+    panic!("{error}")
+}
+
+fn no_index() -> Error {
+    Error::new(
+        ErrorKind::NoUserIndex,
+        "the store has no index of sessions by user",
+    )
 }
 
 /// A session's public handle, as events show it; formatted only if somebody listens.

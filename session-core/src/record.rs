@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::data::SessionData;
-use crate::id::{SessionRef, StoreKey, Version};
+use crate::id::{SessionRef, StoreKey, UserKey, Version};
 use crate::time::Timestamp;
 
 /// What a store keeps under a key. Cloning it shares the data.
@@ -67,11 +67,29 @@ pub struct Lifetime {
 
 /// The user that a session belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct UserBinding {
     /// The application's name for the user.
     pub name: Arc<str>,
     /// When the user proved who they are.
     pub authenticated_at: Timestamp,
+    /// What the application said about the session at login, for lists.
+    pub label: Option<Arc<str>>,
+}
+
+impl UserBinding {
+    /// The user with this name, who proved it at that time.
+    pub fn new(name: impl Into<Arc<str>>, authenticated_at: Timestamp) -> Self {
+        Self {
+            name: name.into(),
+            authenticated_at,
+            label: None,
+        }
+    }
+
+    pub(crate) fn key(&self) -> UserKey {
+        UserKey::of(&self.name)
+    }
 }
 
 impl Record {

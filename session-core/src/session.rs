@@ -12,7 +12,9 @@ use crate::error::{Error, ErrorKind};
 use crate::handle::Shared;
 use crate::id::SessionRef;
 use crate::key::{SessionKey, WriteKey};
+use crate::login::{Login, SessionInfo};
 use crate::oplog::{Op, Recompute};
+use crate::plan::Which;
 use crate::record::UserBinding;
 use crate::time::Timestamp;
 use crate::view::{Encoded, View};
@@ -234,28 +236,91 @@ impl<E: From<Error>> Session<E> {
         drop(hidden);
     }
 
-    /// Moves the session to a new id and ends the old one: call it whenever the visitor's rights change,
-    /// above all at login. The data and [`created_at`](Self::created_at) stay; what is stored afterwards is
-    /// kept too. Without a stored session it does nothing.
+    /// Logs a user in, after they have proved who they are: the session gets a new id and belongs to the user
+    /// from now on; [`user`](Self::user) says so at once. What a visitor stored before logging in stays, what
+    /// another user stored doesn't. A visitor without a session gets one. A session that was rotated or ended
+    /// a moment ago is no obstacle: the login begins another one.
     ///
-    /// A visitor whose session was rotated a moment ago, and who missed that response, comes with the old id:
-    /// [`is_superseded`](Self::is_superseded) is true then, and whatever is stored is dropped. A login has to
-    /// go through all the same, and starts afresh:
+    /// The commit adds the session to the list of the user's sessions, if the store has such lists. Where the
+    /// configured number of sessions per user is reached, it ends the oldest, or fails with
+    /// [`ErrorKind::TooManySessions`].
     ///
     /// ```
-    /// # fn login(session: &session_core::Session) -> Result<(), session_core::Error> {
-    /// if session.is_superseded() {
-    ///     session.destroy();
+    /// use session_core::{Error, Login, Session};
+    ///
+    /// fn signed_in(session: &Session, remember_me: bool) {
+    ///     session.login(Login::new("ada").remember(remember_me));
     /// }
-    /// session.regenerate();
-    /// session.set("user_id", 123)
-    /// # }
     /// ```
+    pub fn login(&self, login: impl Into<Login>) {
+        let login = login.into();
+        let binding = self.shared.manager().binding(login);
+        let mut state = self.shared.state();
+        let hidden = state.log_in(binding);
+        drop(state);
+        drop(hidden);
+    }
+
+    /// Logs the user out by [ending](Self::destroy) the session.
+    pub fn logout(&self) {
+        self.destroy();
+    }
+
+    /// The live sessions of this session's user, the one used last first. Empty if nobody is logged in.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoUserIndex`] if the store has no lists of sessions, and
+    /// [`ErrorKind::StoreUnavailable`] if it fails.
+    pub async fn list_sessions(&self) -> Result<Vec<SessionInfo>, E> {
+        let Some((user, reference)) = self.listed() else {
+            return Ok(Vec::new());
+        };
+        Ok(self.shared.manager().list(&user, reference).await?)
+    }
+
+    /// Ends one of the sessions of this session's user, at once; says whether there was one of that reference.
+    /// If it is this very session, it ends with the request, as by [`logout`](Self::logout).
+    ///
+    /// # Errors
+    /// As [`list_sessions`](Self::list_sessions), and [`ErrorKind::Conflict`] if the session kept changing.
+    pub async fn end_session(&self, session: SessionRef) -> Result<bool, E> {
+        let Some((user, reference)) = self.listed() else {
+            return Ok(false);
+        };
+        if reference == Some(session) {
+            self.logout();
+            return Ok(true);
+        }
+        Ok(self.shared.manager().end_session(&user, session).await?)
+    }
+
+    /// Ends all sessions of this session's user but this one, at once; says how many there were.
+    ///
+    /// # Errors
+    /// As [`end_session`](Self::end_session).
+    pub async fn end_other_sessions(&self) -> Result<usize, E> {
+        let Some((user, reference)) = self.listed() else {
+            return Ok(0);
+        };
+        let which = reference.map_or(Which::All, Which::AllBut);
+        Ok(self.shared.manager().end(&user, which).await?)
+    }
+
+    /// The user, and the session's own handle.
+    fn listed(&self) -> Option<(Arc<str>, Option<SessionRef>)> {
+        let state = self.shared.state();
+        let user = state.user()?.name.clone();
+        Some((user, state.live().map(|live| live.record.handle)))
+    }
+
+    /// Moves the session to a new id and ends the old one: call it whenever the visitor's rights change.
+    /// ([`login`](Self::login) does so by itself.) The data and [`created_at`](Self::created_at) stay; what is
+    /// stored afterwards is kept too. Without a stored session it does nothing.
     pub fn regenerate(&self) {
         self.shared.state().rotate();
     }
 
-    /// Ends the session and removes the cookie: logout. What was stored is gone, and what other requests
+    /// Ends the session and removes the cookie. What was stored is gone, and what other requests
     /// still want of it is dropped. Storing something afterwards starts a new session under a new id.
     pub fn destroy(&self) {
         let mut state = self.shared.state();
@@ -323,12 +388,9 @@ impl<E: From<Error>> Session<E> {
             .map(|live| live.expires_at.min(lifetime.expires_at(&live.record)))
     }
 
-    /// Whose session it is, if it has been bound to a user.
+    /// Whose session it is, if a user has [logged in](Self::login).
     pub fn user(&self) -> Option<UserBinding> {
-        self.shared
-            .state()
-            .live()
-            .and_then(|live| live.record.user.clone())
+        self.shared.state().user().cloned()
     }
 
     /// Records `op`, which makes `key` hold `after`, if `key` still holds `before`.

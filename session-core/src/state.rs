@@ -4,7 +4,8 @@ use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::oplog::{Op, OpLog};
-use crate::plan::{CookieChange, Found, Intent, LiveSession, OpenReport, Outcome};
+use crate::plan::{Binding, CookieChange, Found, Intent, LiveSession, OpenReport, Outcome};
+use crate::record::UserBinding;
 use crate::time::Timestamp;
 use crate::view::View;
 
@@ -17,6 +18,7 @@ pub(crate) struct State {
     resign: bool,
     end: bool,
     rotate: bool,
+    login: Option<Binding>,
     log: OpLog,
     pub(crate) view: View,
     /// The view may not be what the operations give on the data that was found.
@@ -47,6 +49,7 @@ impl State {
             resign: false,
             end: false,
             rotate: false,
+            login: None,
             log: OpLog::default(),
             view: View::new(SessionData::empty()),
             view_is_stale: false,
@@ -73,14 +76,24 @@ impl State {
     }
 
     pub(crate) fn is_superseded(&self) -> bool {
-        matches!(&self.found, Found::Dead(dead) if dead.in_grace) && !self.end
+        matches!(&self.found, Found::Dead(dead) if dead.in_grace)
+            && !self.end
+            && self.login.is_none()
+    }
+
+    /// Whose session it is, if the request ended now.
+    pub(crate) fn user(&self) -> Option<&UserBinding> {
+        match &self.login {
+            Some(login) => Some(&login.user),
+            None => self.live()?.record.user.as_ref(),
+        }
     }
 
     /// Whether a commit would have anything to write, activity apart.
     pub(crate) fn is_modified(&self) -> bool {
         let rotates = self.rotate && matches!(self.found, Found::Live(_));
         let ends = self.end && !matches!(self.found, Found::Nothing);
-        rotates || ends || self.view.is_changed()
+        rotates || ends || self.login.is_some() || self.view.is_changed()
     }
 
     /// Notes `op`, which `apply` does to the view. Returns what can be dropped once the lock is gone.
@@ -97,10 +110,25 @@ impl State {
         self.rotate = true;
     }
 
+    /// Logs a user in. What another user left in the session isn't theirs. Returns what can be dropped once
+    /// the lock is gone.
+    pub(crate) fn log_in(&mut self, login: Binding) -> OpLog {
+        let is_anothers = self.user().is_some_and(|user| user.name != login.user.name);
+        let hidden = match is_anothers {
+            true => self.record(Op::Clear, View::clear),
+            false => OpLog::default(),
+        };
+        if !self.is_abandoned {
+            self.login = Some(login);
+        }
+        hidden
+    }
+
     /// Ends the session: what was wanted before counts no more.
     pub(crate) fn end(&mut self) -> OpLog {
         self.end = true;
         self.rotate = false;
+        self.login = None;
         self.view = View::new(SessionData::empty());
         std::mem::take(&mut self.log)
     }
@@ -113,13 +141,13 @@ impl State {
     }
 
     fn abandon(&mut self) -> OpLog {
-        (self.end, self.rotate) = (false, false);
+        (self.end, self.rotate, self.login) = (false, false, None);
         std::mem::take(&mut self.log)
     }
 
     /// Whether something was wanted that no commit has seen.
     pub(crate) fn has_uncommitted(&self) -> bool {
-        !self.log.is_empty() || self.end || self.rotate
+        !self.log.is_empty() || self.end || self.rotate || self.login.is_some()
     }
 
     /// Starts a commit with everything that was wanted up to now. Where an earlier one failed, that is the
@@ -145,6 +173,7 @@ impl State {
             found: self.found.clone(),
             end: std::mem::take(&mut self.end),
             rotate: std::mem::take(&mut self.rotate),
+            login: self.login.take(),
             log: std::mem::take(&mut self.log),
             view: self.view.clone(),
             view_is_stale: std::mem::take(&mut self.view_is_stale),

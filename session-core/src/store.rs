@@ -8,6 +8,7 @@ pub use async_trait::async_trait;
 use crate::codec::DecodeError;
 use crate::error::BoxError;
 use crate::id::{StoreKey, Version};
+pub use crate::index::{AddOutcome, IndexEntry, UserIndex};
 use crate::record::{Record, RecordState};
 use crate::time::Timestamp;
 
@@ -98,6 +99,12 @@ pub trait SessionStore: Send + Sync + 'static {
     async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let _ = (now, limit);
         Ok(0)
+    }
+
+    /// The store's index of sessions by user. The default has none: users can then log in and out, but not be
+    /// listed, ended from elsewhere, or held to a number of sessions.
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        None
     }
 }
 
@@ -282,5 +289,9 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         (**self).delete_expired(now, limit).await
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        (**self).user_index()
     }
 }

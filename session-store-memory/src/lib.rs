@@ -16,18 +16,26 @@
 //!   [`MemoryStoreBuilder::max_sessions`].
 
 mod shard;
+mod users;
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
-use session_core::{Record, StoreKey, Timestamp};
+use session_core::store::{
+    AddOutcome, Expect, IndexEntry, SaveOutcome, SessionStore, StoreError, Touch, UserIndex,
+    async_trait,
+};
+use session_core::{Record, StoreKey, Timestamp, UserKey};
 
 use crate::shard::{Full, Shard};
+use crate::users::UserShard;
 
 /// Enough shards that threads rarely meet, and few enough records in each that none is locked for long.
 const MAX_SHARDS: usize = 256;
+
+/// In how many parts the index of sessions by user lies.
+const USER_SHARDS: usize = 64;
 
 /// With a bound, the fewest records that a shard is made for: the bound is divided among the shards, and
 /// ids don't fill them evenly.
@@ -39,6 +47,7 @@ pub struct MemoryStore(Arc<Shards>);
 
 struct Shards {
     shards: Vec<Mutex<Shard>>,
+    users: Vec<Mutex<UserShard>>,
     /// The shard at which the next sweep goes on.
     next_sweep: AtomicUsize,
 }
@@ -52,6 +61,13 @@ impl MemoryStore {
     /// Options for a store.
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder { max_sessions: None }
+    }
+
+    /// How many entries there are in the index of sessions by user, expired ones that haven't been removed yet
+    /// included.
+    pub fn index_len(&self) -> usize {
+        let users = 0..self.0.users.len();
+        users.map(|at| self.lock_users(at).len()).sum()
     }
 
     /// How many records there are, tombstones and expired ones that haven't been removed yet included.
@@ -68,6 +84,18 @@ impl MemoryStore {
     fn shard(&self, key: &StoreKey) -> MutexGuard<'_, Shard> {
         let [first, second, ..] = *key.as_bytes();
         self.lock(usize::from(u16::from_le_bytes([first, second])) % self.0.shards.len())
+    }
+
+    /// The part of the index that `user` belongs to.
+    fn users(&self, user: &UserKey) -> MutexGuard<'_, UserShard> {
+        let [first, ..] = *user.as_bytes();
+        self.lock_users(usize::from(first) % USER_SHARDS)
+    }
+
+    fn lock_users(&self, at: usize) -> MutexGuard<'_, UserShard> {
+        self.0.users[at]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self, at: usize) -> MutexGuard<'_, Shard> {
@@ -128,8 +156,10 @@ impl MemoryStoreBuilder {
             }
         };
         let shards = (0..count).map(|_| Mutex::new(Shard::new(bound))).collect();
+        let users = std::iter::repeat_with(Mutex::default);
         MemoryStore(Arc::new(Shards {
             shards,
+            users: users.take(USER_SHARDS).collect(),
             next_sweep: AtomicUsize::new(0),
         }))
     }
@@ -180,9 +210,38 @@ impl SessionStore for MemoryStore {
             removed += self.lock(at).delete_expired(now, limit - removed);
             if removed == limit {
                 self.0.next_sweep.store(at, Ordering::Relaxed);
-                break;
+                return Ok(removed);
             }
         }
+        for at in 0..USER_SHARDS {
+            removed += self.lock_users(at).delete_expired(now, limit - removed);
+        }
         Ok(removed)
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl UserIndex for MemoryStore {
+    async fn add(
+        &self,
+        user: &UserKey,
+        entry: IndexEntry,
+        cap: Option<usize>,
+        now: Timestamp,
+    ) -> Result<AddOutcome, StoreError> {
+        Ok(self.users(user).add(user, entry, cap, now))
+    }
+
+    async fn remove(&self, user: &UserKey, key: &StoreKey) -> Result<(), StoreError> {
+        self.users(user).remove(user, key);
+        Ok(())
+    }
+
+    async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError> {
+        Ok(self.users(user).list(user, now))
     }
 }

@@ -113,6 +113,22 @@ const NOTICED_BY: &[(Defect, &str)] = &[
     (WritesInHalves, "a_dropped_create_happened_or_did_not"),
     (WritesInHalves, "a_dropped_save_happened_or_did_not"),
     (WritesInHalves, "a_dropped_touch_happened_or_did_not"),
+    (IndexMixesUsers, "index_entries_come_back"),
+    (IndexForgetsOrder, "index_entries_come_back"),
+    (IndexKeepsReplaced, "an_index_entry_is_replaced_by_its_key"),
+    (IndexKeepsRemoved, "removed_index_entries_are_gone"),
+    (
+        IndexListsExpired,
+        "an_index_entry_is_missing_from_its_expiry_on",
+    ),
+    (CapCountsIds, "the_index_counts_sessions_against_the_cap"),
+    (
+        FullAddsNevertheless,
+        "the_index_counts_sessions_against_the_cap",
+    ),
+    (FailedListIsEmpty, "a_failed_index_call_is_an_error"),
+    (SweepForgetsIndex, "a_sweep_removes_expired_index_entries"),
+    (CapLooksFirst, "the_cap_holds_in_a_race"),
     (
         DroppedCallsKeepTheLock,
         "a_dropped_delete_happened_or_did_not",
@@ -240,6 +256,7 @@ const SLOW: &[&str] = &[
     "nothing_is_written_after_a_delete",
     "a_load_is_never_torn_or_stale",
     "a_sweep_takes_nothing_that_was_extended",
+    "the_cap_holds_in_a_race",
 ];
 
 /// How `clause` fails on what `harness` makes; `None` if it passes.

@@ -4,7 +4,7 @@ use super::create::Create;
 use super::end::End;
 use super::rotate::Rotate;
 use super::update::Update;
-use super::{Answer, Context, CookieChange, Deed, DropReason, Found, Outcome, Step};
+use super::{Answer, Binding, Context, CookieChange, Deed, DropReason, Found, Outcome, Step};
 use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
 use crate::oplog::OpLog;
@@ -17,6 +17,8 @@ pub(crate) struct Intent {
     /// The request ended the session; the operations are those made afterwards.
     pub(crate) end: bool,
     pub(crate) rotate: bool,
+    /// The request logged a user in, which rotates too.
+    pub(crate) login: Option<Binding>,
     pub(crate) log: OpLog,
     /// What the operations made of the data that was found.
     pub(crate) view: View,
@@ -79,6 +81,7 @@ impl Commit {
             found,
             end,
             rotate,
+            login,
             log,
             mut view,
             view_is_stale,
@@ -93,8 +96,10 @@ impl Commit {
                 Err(error) => return Step::fail(error),
             };
         }
-        // A new session that is empty is never stored.
-        let create = (!view.is_empty()).then(|| Create::new(view.encode()));
+        let rotate = rotate || login.is_some();
+        // A new session that is empty is never stored, unless it is somebody's.
+        let is_stored = !view.is_empty() || login.is_some();
+        let create = is_stored.then(|| Create::new(view.encode(), login.clone()));
         match found {
             Found::Live(session) if end => {
                 let mut end = End::new(session.key, Vec::new());
@@ -115,15 +120,18 @@ impl Commit {
                 self.end(end, step, create, can_send_cookie, cx)
             }
             Found::Live(_) if rotate && !can_send_cookie => Step::fail(response_sent()),
-            Found::Live(session) if rotate => {
-                self.rotate(Box::new(Rotate::new(session, log, view)), Answer::Ready, cx)
-            }
+            Found::Live(session) if rotate => self.rotate(
+                Box::new(Rotate::new(session, log, view, login)),
+                Answer::Ready,
+                cx,
+            ),
             Found::Live(session) => self.update(
                 Box::new(Update::new(session, log, view, resign, can_send_cookie)),
                 Answer::Ready,
                 cx,
             ),
-            Found::Dead(dead) if dead.in_grace => {
+            // A login starts afresh: it must not be lost because an earlier one's response was.
+            Found::Dead(dead) if dead.in_grace && login.is_none() => {
                 let dropped = (rotate || view.is_changed()).then_some(DropReason::Superseded);
                 Step::Done(Ok(Outcome {
                     dropped,

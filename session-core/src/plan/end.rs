@@ -2,7 +2,7 @@
 
 use super::{Answer, Call, Context, LiveSession, MAX_CHAIN, MAX_CONFLICTS, MAX_ERRORS, Step};
 use crate::error::Error;
-use crate::id::StoreKey;
+use crate::id::{StoreKey, UserKey};
 use crate::record::{Record, RecordState};
 use crate::store::{Expect, SaveOutcome};
 
@@ -16,6 +16,12 @@ pub(super) struct End {
     errors: u32,
     conflicts: u32,
     followed: u32,
+    /// The user whose index has the session that is being buried.
+    listed: Option<UserKey>,
+    is_unlisting: bool,
+    /// What is being buried was alive.
+    was_alive: bool,
+    ended: usize,
 }
 
 impl End {
@@ -26,7 +32,16 @@ impl End {
             errors: 0,
             conflicts: 0,
             followed: 0,
+            listed: None,
+            is_unlisting: false,
+            was_alive: false,
+            ended: 0,
         }
+    }
+
+    /// How many live sessions have been ended.
+    pub(super) fn ended(&self) -> usize {
+        self.ended
     }
 
     /// Starts with the record under the key, if it is known already.
@@ -38,13 +53,17 @@ impl End {
     }
 
     pub(super) fn advance(&mut self, answer: Answer, cx: &Context<'_>) -> Step<()> {
+        if std::mem::take(&mut self.is_unlisting) {
+            // The session has ended; an entry that couldn't be removed is removed another time.
+            return self.next(cx);
+        }
         match answer {
             Answer::Ready => Step::Call(Call::Load(self.key)),
             Answer::Loaded(Some(record)) => self.bury(record, cx).into(),
             Answer::Loaded(None) | Answer::Saved(SaveOutcome::Missing) => {
                 self.bury_nothing(cx).into()
             }
-            Answer::Saved(SaveOutcome::Saved) => self.next(cx),
+            Answer::Saved(SaveOutcome::Saved) => self.buried(cx),
             Answer::Saved(SaveOutcome::Conflict(current)) => {
                 self.conflicts += 1;
                 match current {
@@ -53,7 +72,9 @@ impl End {
                     None => Step::Call(Call::Load(self.key)),
                 }
             }
-            Answer::Deleted => Step::fail(super::broken_contract()),
+            Answer::Deleted | Answer::Listed(_) | Answer::Unlisted | Answer::Entries(_) => {
+                Step::fail(super::broken_contract())
+            }
             // Whether the write landed is seen by looking; writing the tombstone twice does no harm.
             Answer::Failed(error) => {
                 self.errors += 1;
@@ -69,6 +90,7 @@ impl End {
     /// It has expired by this server's clock. Another server's may be behind, or this one may be set back; a
     /// logout holds by every clock.
     fn bury_nothing(&mut self, cx: &Context<'_>) -> Result<Step<()>, Error> {
+        (self.was_alive, self.listed) = (false, None);
         let state = RecordState::Ended { at: cx.now };
         let (version, expires_at) = (cx.new_version()?, cx.now.saturating_add(cx.policy.grace));
         let record = Record {
@@ -81,6 +103,21 @@ impl End {
             record,
             expect: Expect::Absent,
         }))
+    }
+
+    /// The session is dead; its entry in the index goes after it.
+    fn buried(&mut self, cx: &Context<'_>) -> Step<()> {
+        self.ended += usize::from(std::mem::take(&mut self.was_alive));
+        match self.listed.take() {
+            Some(user) => {
+                self.is_unlisting = true;
+                Step::Call(Call::Unlist {
+                    user,
+                    key: self.key,
+                })
+            }
+            None => self.next(cx),
+        }
     }
 
     /// Goes on with the next session that has to end.
@@ -105,7 +142,12 @@ impl End {
                 self.key = successor;
                 Ok(Step::Call(Call::Load(successor)))
             }
-            RecordState::Live(_) => {
+            RecordState::Live(ref live) => {
+                self.was_alive = true;
+                self.listed = None;
+                if let (true, Some(user)) = (cx.has_index, &live.user) {
+                    self.listed = Some(user.key());
+                }
                 let tombstone = cx.tombstone(&record, RecordState::Ended { at: cx.now })?;
                 let expect = Expect::Version(record.version);
                 Ok(Step::Call(Call::Save {

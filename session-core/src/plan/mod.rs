@@ -4,23 +4,27 @@
 //! randomness, and names the next step. It has no clock, no store and nothing asynchronous in it, so that
 //! every interleaving can be tried in tests; the driver in [`crate::manager`] carries the steps out.
 
+mod admit;
 mod commit;
 mod create;
+mod devices;
 mod end;
 mod open;
 mod rotate;
+mod survey;
 mod update;
 
 use std::time::Duration;
 
 pub(crate) use commit::{Commit, Intent};
+pub(crate) use devices::{EndSessions, ListSessions, Which};
 pub(crate) use open::{Open, OpenReport};
 
 use crate::error::{Error, ErrorKind};
-use crate::id::{SessionId, StoreKey, Version};
+use crate::id::{SessionId, StoreKey, UserKey, Version};
 use crate::random::{Random, RandomError};
-use crate::record::{Lifetime, LiveRecord, Record, RecordState};
-use crate::store::{Expect, SaveOutcome, StoreError, Touch};
+use crate::record::{Lifetime, LiveRecord, Record, RecordState, UserBinding};
+use crate::store::{AddOutcome, Expect, IndexEntry, SaveOutcome, StoreError, Touch};
 use crate::time::Timestamp;
 
 /// How often a commit may run into other requests' commits. Time runs out long before; this is for a
@@ -40,6 +44,34 @@ pub(crate) struct Policy {
     pub(crate) touch_interval: Duration,
     pub(crate) grace: Duration,
     pub(crate) payload_limit: usize,
+    pub(crate) cap: Option<Cap>,
+    /// How old an index entry without a record must be to be taken for one that was left behind: older than any
+    /// commit can take.
+    pub(crate) entry_grace: Duration,
+}
+
+/// How many sessions a user may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Cap {
+    pub(crate) max: usize,
+    pub(crate) when_full: WhenFull,
+}
+
+/// What happens to a login when the user has as many sessions as one may have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The session that was rotated or logged in the longest ago is ended.
+    EndOldest,
+    /// The login fails with [`ErrorKind::TooManySessions`].
+    Refuse,
+}
+
+/// What a login makes of a session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Binding {
+    pub(crate) user: UserBinding,
+    pub(crate) lifetime: Option<Lifetime>,
 }
 
 /// What a plan may look at beside the last answer.
@@ -47,6 +79,8 @@ pub(crate) struct Context<'c> {
     pub(crate) now: Timestamp,
     pub(crate) random: &'c dyn Random,
     pub(crate) policy: &'c Policy,
+    /// Whether the store has an index of sessions by user.
+    pub(crate) has_index: bool,
 }
 
 /// What is to be done next.
@@ -72,6 +106,17 @@ pub(crate) enum Call {
         touch: Touch,
     },
     Delete(StoreKey),
+    /// Adds an entry to a user's index.
+    List {
+        user: UserKey,
+        entry: IndexEntry,
+        cap: Option<usize>,
+    },
+    Unlist {
+        user: UserKey,
+        key: StoreKey,
+    },
+    Entries(UserKey),
 }
 
 /// How the last step went.
@@ -82,6 +127,9 @@ pub(crate) enum Answer {
     Loaded(Option<Record>),
     Saved(SaveOutcome),
     Deleted,
+    Listed(AddOutcome),
+    Unlisted,
+    Entries(Vec<IndexEntry>),
     Failed(StoreError),
 }
 
@@ -201,6 +249,23 @@ impl Context<'_> {
 }
 
 impl LiveSession {
+    /// The user in whose index the session has to be.
+    fn listed_user(&self, cx: &Context<'_>) -> Option<UserKey> {
+        let user = self.record.user.as_ref()?;
+        cx.has_index.then(|| user.key())
+    }
+
+    /// Its entry in that index. The session doesn't outlive its absolute timeout, and neither does the entry.
+    fn entry(&self, cx: &Context<'_>) -> IndexEntry {
+        let absolute = self.record.lifetime.unwrap_or(cx.policy.lifetime).absolute;
+        IndexEntry {
+            key: self.key,
+            handle: self.record.handle,
+            added_at: cx.now,
+            expires_at: self.record.created_at.saturating_add(absolute),
+        }
+    }
+
     /// The record as it lies in the store.
     pub(crate) fn to_record(&self) -> Record {
         let state = RecordState::Live(self.record.clone());
@@ -215,6 +280,14 @@ impl LiveSession {
 impl<T> Step<T> {
     fn fail(error: impl Into<Error>) -> Self {
         Self::Done(Err(error.into()))
+    }
+
+    fn map<U>(self, f: impl FnOnce(T) -> U) -> Step<U> {
+        match self {
+            Self::Call(call) => Step::Call(call),
+            Self::Pause(pause) => Step::Pause(pause),
+            Self::Done(result) => Step::Done(result.map(f)),
+        }
     }
 }
 

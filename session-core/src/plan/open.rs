@@ -56,7 +56,11 @@ impl Open {
                 self.asked += 1;
             }
             Answer::Failed(error) => return Step::fail(error),
-            Answer::Saved(_) | Answer::Deleted => return Step::fail(super::broken_contract()),
+            Answer::Saved(_)
+            | Answer::Deleted
+            | Answer::Listed(_)
+            | Answer::Unlisted
+            | Answer::Entries(_) => return Step::fail(super::broken_contract()),
         }
         match self.ids.get(self.asked) {
             Some(next) => Step::Call(Call::Load(next.id.store_key())),

@@ -15,11 +15,13 @@
 //! taken back only after a definite answer that the old id didn't die in its favour: after an error whose
 //! outcome is unknown it may be the only one left.
 
+use super::admit::Admit;
 use super::{
-    Answer, Call, Context, CookieChange, Deed, Found, LiveSession, MAX_CONFLICTS, MAX_ERRORS,
-    MAX_ID_DRAWS, Outcome, Step, too_many_conflicts,
+    Answer, Binding, Call, Context, CookieChange, Deed, Found, LiveSession, MAX_CONFLICTS,
+    MAX_ERRORS, MAX_ID_DRAWS, Outcome, Step, too_many_conflicts,
 };
 use crate::error::{Error, ErrorKind};
+use crate::id::{StoreKey, UserKey};
 use crate::oplog::OpLog;
 use crate::record::{Record, RecordState};
 use crate::store::{Expect, SaveOutcome, StoreError, StoreErrorKind};
@@ -30,6 +32,8 @@ pub(super) struct Rotate {
     old: LiveSession,
     log: OpLog,
     view: View,
+    /// Whose session it will be, if that changes.
+    login: Option<Binding>,
     /// The session under its new id, as last written.
     new: Option<LiveSession>,
     state: State,
@@ -42,21 +46,28 @@ pub(super) struct Rotate {
 
 #[derive(Debug)]
 enum State {
+    Drawing,
+    Admitting(Box<Admit>),
+    /// The id was taken: its entry goes before another one is drawn.
+    Redrawing,
     Creating,
     Burying,
     Looking,
     /// Bringing the new record up to the old one as it was found, which comes with it.
     Merging(Box<LiveSession>),
     TakingBack(Result<Outcome, Error>),
+    /// Removing an entry that leads to nothing any more.
+    Unlisting(Result<Outcome, Error>),
 }
 
 impl Rotate {
-    pub(super) fn new(old: LiveSession, log: OpLog, view: View) -> Self {
-        let state = State::Creating;
+    pub(super) fn new(old: LiveSession, log: OpLog, view: View, login: Option<Binding>) -> Self {
+        let state = State::Drawing;
         Self {
             old,
             log,
             view,
+            login,
             new: None,
             state,
             ambiguous: false,
@@ -71,15 +82,19 @@ impl Rotate {
     }
 
     fn step(&mut self, answer: Answer, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
-        match (std::mem::replace(&mut self.state, State::Creating), answer) {
-            (State::Creating, Answer::Ready | Answer::Saved(SaveOutcome::Conflict(_))) => {
-                self.create(cx)
+        match (std::mem::replace(&mut self.state, State::Drawing), answer) {
+            (State::Drawing, Answer::Ready)
+            | (State::Redrawing, Answer::Unlisted | Answer::Failed(_)) => self.draw(cx),
+            (State::Admitting(mut admit), answer) => {
+                let step = admit.advance(answer, cx);
+                self.admit(admit, step)
             }
+            (State::Creating, Answer::Saved(SaveOutcome::Conflict(_))) => self.redraw(cx),
             (State::Creating, Answer::Saved(SaveOutcome::Saved)) => self.bury(cx),
             // The old id lives on; if the new record was written after all, nobody knows its id.
             (State::Creating, Answer::Failed(error)) => Err(error.into()),
 
-            (State::Burying, Answer::Saved(SaveOutcome::Saved)) => self.succeed(),
+            (State::Burying, Answer::Saved(SaveOutcome::Saved)) => self.succeed(cx),
             (State::Burying, Answer::Saved(SaveOutcome::Conflict(Some(record)))) => {
                 self.judge(Some(*record), cx)
             }
@@ -108,14 +123,21 @@ impl Rotate {
             }
             (State::Merging(_), Answer::Failed(error)) => Err(error.into()),
 
-            (State::TakingBack(result), Answer::Deleted | Answer::Failed(_)) => {
+            (State::TakingBack(result), Answer::Deleted) => {
+                let new = self.created()?;
+                let entry = new.listed_user(cx).map(|user| (user, new.key));
+                Ok(self.unlist(entry, result))
+            }
+            (State::TakingBack(result), Answer::Failed(_))
+            | (State::Unlisting(result), Answer::Unlisted | Answer::Failed(_)) => {
                 Ok(Step::Done(result))
             }
             _ => Err(super::broken_contract()),
         }
     }
 
-    fn create(&mut self, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
+    /// Draws an id, and enters it in the index of the user first, if there is one.
+    fn draw(&mut self, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
         if self.draws == MAX_ID_DRAWS {
             return Err(Error::new(
                 ErrorKind::Random,
@@ -129,13 +151,72 @@ impl Rotate {
             id,
             ..self.moved(&self.old, cx)?
         };
+        let listed_user = new.listed_user(cx);
+        let entry = new.entry(cx);
+        self.new = Some(new);
+        match listed_user {
+            Some(user) => {
+                // Only a login is one session more.
+                let cap = cx.policy.cap.filter(|_| self.login.is_some());
+                let mut admit = Box::new(Admit::new(user, entry, cap));
+                let step = admit.start();
+                self.admit(admit, step)
+            }
+            None => self.create(),
+        }
+    }
+
+    fn admit(&mut self, admit: Box<Admit>, step: Step<()>) -> Result<Step<Outcome>, Error> {
+        match step {
+            Step::Done(Ok(())) => self.create(),
+            Step::Done(Err(error)) => Err(error),
+            Step::Call(call) => {
+                self.state = State::Admitting(admit);
+                Ok(Step::Call(call))
+            }
+            Step::Pause(pause) => {
+                self.state = State::Admitting(admit);
+                Ok(Step::Pause(pause))
+            }
+        }
+    }
+
+    fn create(&mut self) -> Result<Step<Outcome>, Error> {
+        let new = self.created()?;
         let call = Call::Save {
             key: new.key,
             record: new.to_record(),
             expect: Expect::Absent,
         };
-        self.new = Some(new);
+        self.state = State::Creating;
         Ok(Step::Call(call))
+    }
+
+    fn redraw(&mut self, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
+        let taken = self.created()?;
+        let key = taken.key;
+        match taken.listed_user(cx) {
+            Some(user) => {
+                self.state = State::Redrawing;
+                Ok(Step::Call(Call::Unlist { user, key }))
+            }
+            None => self.draw(cx),
+        }
+    }
+
+    /// Ends with `result` when the entry is gone, or can't be removed: then it is removed another time.
+    fn unlist(
+        &mut self,
+        entry: Option<(UserKey, StoreKey)>,
+        result: Result<Outcome, Error>,
+    ) -> Step<Outcome> {
+        match entry {
+            Some((user, key)) => {
+                self.state = State::Unlisting(result);
+                Step::Call(Call::Unlist { user, key })
+            }
+            None => Step::Done(result),
+        }
     }
 
     /// `source` with the request's changes, active now. The payload limit doesn't stand in the way.
@@ -145,6 +226,9 @@ impl Rotate {
             ..source.clone()
         };
         moved.record.data = self.view.encode();
+        if let Some(Binding { user, lifetime }) = self.login.clone() {
+            (moved.record.user, moved.record.lifetime) = (Some(user), lifetime);
+        }
         moved.record.last_active_at = moved.record.last_active_at.max(cx.now);
         moved.expires_at = cx.policy.lifetime.expires_at(&moved.record);
         Ok(moved)
@@ -183,7 +267,7 @@ impl Rotate {
             return self.take_back(Ok(Outcome::lost(self.old.key, None)));
         };
         match record.state {
-            RecordState::Superseded { successor, .. } if successor == new_key => self.succeed(),
+            RecordState::Superseded { successor, .. } if successor == new_key => self.succeed(cx),
             RecordState::Superseded { .. } | RecordState::Ended { .. } => {
                 self.take_back(Ok(Outcome::lost(self.old.key, Some(record))))
             }
@@ -242,14 +326,16 @@ impl Rotate {
         Ok(Step::Call(call))
     }
 
-    fn succeed(&mut self) -> Result<Step<Outcome>, Error> {
+    fn succeed(&mut self, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
         let found = Found::Live(self.created()?.clone());
-        Ok(Step::Done(Ok(Outcome {
+        let entry = self.old.listed_user(cx).map(|user| (user, self.old.key));
+        let outcome = Outcome {
             found,
             cookie: CookieChange::Send,
             deed: Deed::Rotated,
             dropped: None,
-        })))
+        };
+        Ok(self.unlist(entry, Ok(outcome)))
     }
 
     fn give_up(&mut self, error: StoreError) -> Result<Step<Outcome>, Error> {

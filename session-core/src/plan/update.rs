@@ -54,7 +54,9 @@ impl Update {
             },
             Answer::Loaded(record) => self.start_again(record, cx).into(),
             Answer::Failed(error) => Step::fail(error),
-            Answer::Deleted => Step::fail(super::broken_contract()),
+            Answer::Deleted | Answer::Listed(_) | Answer::Unlisted | Answer::Entries(_) => {
+                Step::fail(super::broken_contract())
+            }
         }
     }
 

@@ -66,7 +66,7 @@ enum Use {
 }
 
 /// Requests of all kinds, with a body that fits, the status, and what they do.
-const REQUESTS: [(&str, &str, u16, Use); 38] = [
+const REQUESTS: [(&str, &str, u16, Use); 40] = [
     ("GET /", "", 200, Use::None),
     ("GET /api/untouched", "", 200, Use::None),
     ("GET /excluded/any", "", 200, Use::None),
@@ -101,8 +101,15 @@ const REQUESTS: [(&str, &str, u16, Use); 38] = [
     ("PUT /api/error/name", "1", 500, Use::Stores),
     ("PUT /api/error-inner/name", "1", 500, Use::Stores),
     ("HEAD /api/values", "", 200, Use::Keeps),
-    ("POST /api/login", "{}", 501, Use::None),
-    ("GET /api/sessions", "", 501, Use::None),
+    (
+        "POST /api/login",
+        r#"{"user":"ada"}"#,
+        200,
+        Use::RotatesAndStores,
+    ),
+    ("POST /api/login", r#"{"user":""}"#, 422, Use::None),
+    ("GET /api/sessions", "", 401, Use::Keeps),
+    ("DELETE /api/sessions/x", "", 404, Use::None),
     ("GET /api/flash", "", 501, Use::None),
     ("GET /api/csrf", "", 501, Use::None),
     ("PUT /api/values/%FF", "1", 400, Use::None),

@@ -20,6 +20,7 @@ mod refusals;
 mod session;
 mod spy;
 mod usage;
+mod users;
 mod values;
 mod visitor;
 
@@ -34,6 +35,7 @@ pub use refusals::*;
 pub use session::*;
 pub use spy::{Call, Gate, Mood, STORE_ERROR, SpyStore};
 pub use usage::*;
+pub use users::*;
 pub use values::*;
 
 /// Makes every check of the adapter suite a test of its own.
@@ -115,6 +117,16 @@ macro_rules! __adapter_checks {
             slow_routes_wait_and_store
             the_page_is_html
 
+            a_login_binds_the_user_to_a_new_id
+            another_users_login_starts_with_empty_data
+            a_login_with_a_dead_id_starts_afresh
+            a_remembered_login_lives_longer
+            a_users_sessions_are_listed
+            a_user_ends_their_sessions
+            without_a_user_sessions_are_a_401
+            a_login_beyond_the_cap_ends_the_oldest
+            a_login_beyond_the_cap_is_refused
+
             values_are_stored_and_removed
             any_json_comes_back_as_it_was
             keys_are_decoded_once
@@ -137,6 +149,8 @@ macro_rules! __adapter_checks {
             a_slow_read_brings_no_cookie_back
             of_parallel_rotations_one_wins
             a_logout_beats_the_rotation_that_it_meets
+            the_cap_holds_for_logins_at_once
+            ending_all_others_lets_none_escape
         }
     };
 }

@@ -13,14 +13,14 @@ use super::visitor::{Reply, Visitor};
 use super::{Call, Gate};
 
 /// Servers that requests are spread over, one after the other.
-struct Race {
+pub(super) struct Race {
     scene: Scene,
     rounds: usize,
     sent: usize,
 }
 
 impl Race {
-    async fn new(harness: &impl AdapterHarness, config: SessionConfigBuilder) -> Self {
+    pub(super) async fn new(harness: &impl AdapterHarness, config: SessionConfigBuilder) -> Self {
         Self {
             scene: Scene::fleet(harness, config).await,
             rounds: harness.rounds(),
@@ -29,7 +29,7 @@ impl Race {
     }
 
     /// The same browser at the server whose turn it is.
-    fn next(&mut self, visitor: &Visitor) -> Visitor {
+    pub(super) fn next(&mut self, visitor: &Visitor) -> Visitor {
         self.sent += 1;
         visitor.at(self.scene.servers[self.sent % self.scene.servers.len()])
     }
@@ -66,16 +66,17 @@ impl Race {
     }
 
     /// Starts as many requests of the visitor's at once, and waits until all of them are at the gate.
-    async fn start_all(
+    pub(super) async fn start_all(
         &mut self,
         visitor: &Visitor,
         lines: impl Iterator<Item = String>,
+        body: &'static str,
         gate: &Gate,
     ) -> JoinSet<Reply> {
         let mut requests = JoinSet::new();
         for line in lines {
             let mut visitor = self.next(visitor);
-            requests.spawn(async move { visitor.send(&line, "1").await });
+            requests.spawn(async move { visitor.send(&line, body).await });
         }
         let count = u32::try_from(requests.len()).expect("a few hundred requests");
         gate.wait_for(count).await;
@@ -91,7 +92,11 @@ impl Race {
         )
     }
 
-    fn hold(&self, call: Call) -> Arc<Gate> {
+    pub(super) fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    pub(super) fn hold(&self, call: Call) -> Arc<Gate> {
         self.scene.store.hold(call)
     }
 
@@ -136,7 +141,7 @@ pub async fn parallel_increments_are_all_counted(harness: &impl AdapterHarness) 
     let visitor = race.visitor().await;
     let gate = race.hold(Call::Update);
     let lines = (0..REQUESTS).map(|_| "POST /api/increment/n".to_owned());
-    let requests = race.start_all(&visitor, lines, &gate).await;
+    let requests = race.start_all(&visitor, lines, "1", &gate).await;
     gate.open();
     for reply in requests.join_all().await {
         reply.expect_no_cookie(200);
@@ -154,7 +159,7 @@ pub async fn parallel_writes_of_different_keys_are_all_kept(harness: &impl Adapt
     let visitor = race.visitor().await;
     let gate = race.hold(Call::Update);
     let lines = (0..REQUESTS).map(|key| format!("PUT /api/values/{key}"));
-    let requests = race.start_all(&visitor, lines, &gate).await;
+    let requests = race.start_all(&visitor, lines, "1", &gate).await;
     gate.open();
     for reply in requests.join_all().await {
         reply.expect_no_cookie(200);
@@ -276,7 +281,7 @@ pub async fn of_parallel_rotations_one_wins(harness: &impl AdapterHarness) {
         let old = visitor.clone();
         let gate = race.hold(Call::Bury);
         let lines = (0..REQUESTS).map(|_| "POST /api/regenerate".to_owned());
-        let mut requests = race.start_all(&visitor, lines, &gate).await;
+        let mut requests = race.start_all(&visitor, lines, "1", &gate).await;
         overlaps += usize::from(requests.try_join_next().is_none());
         gate.open();
         for reply in requests.join_all().await {

@@ -51,6 +51,13 @@ pub async fn what_cannot_be_read_is_a_400(harness: &impl AdapterHarness) {
     for n in ["", "?n", "?n=", "?n=x", "?n=-1", "?n=1001", "?ms=1"] {
         refused.push((format!("GET /api/stream{n}"), "", BAD_N));
     }
+    let bad_login =
+        r#"the body needs a user and may have remember: {"user":"ada","remember":true}"#;
+    for body in ["1", "{}", r#"{"user":1}"#, r#"{"user":"ada","remember":1}"#] {
+        refused.push(("POST /api/login".to_owned(), body, bad_login));
+    }
+    let bad_all = "all must be true or false";
+    refused.push(("DELETE /api/sessions?all=yes".to_owned(), "", bad_all));
     for line in [
         "GET /api/values/%FF",
         "PUT /api/values/%FF",
@@ -144,11 +151,6 @@ pub async fn what_is_not_built_is_a_501(harness: &impl AdapterHarness) {
     let scene = Scene::start(harness).await;
     let mut ada = scene.ada().await;
     for line in [
-        "POST /api/login",
-        "GET /api/sessions",
-        "DELETE /api/sessions",
-        "DELETE /api/sessions?all=true",
-        "DELETE /api/sessions/x",
         "POST /api/flash",
         "GET /api/flash",
         "GET /api/csrf",

@@ -4,11 +4,18 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
+use session_core::store::{
+    Expect, SaveOutcome, SessionStore, StoreError, Touch, UserIndex, async_trait,
+};
 use session_core::{Record, StoreKey, Timestamp};
 use session_store_memory::MemoryStore;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// How long a check waits for requests to get as far as the store. They take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a failing store says about itself. No visitor may ever read it.
 pub const STORE_ERROR: &str = "no connection to the host of the sessions";
@@ -151,6 +158,10 @@ impl SessionStore for SpyStore {
         self.records.delete(key).await
     }
 
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        self.records.user_index()
+    }
+
     async fn touch(
         &self,
         key: &StoreKey,
@@ -178,9 +189,13 @@ impl Gate {
         }
     }
 
-    /// Waits until `n` more calls have come to the gate.
+    /// Waits until `n` more calls have come to the gate. Panics if they don't come.
     pub async fn wait_for(&self, n: u32) {
-        self.waiting.acquire_many(n).await.unwrap().forget();
+        let calls = timeout(PATIENCE, self.waiting.acquire_many(n)).await;
+        let calls = calls.unwrap_or_else(|_| {
+            panic!("{n} more store calls were expected, and fewer came within {PATIENCE:?}")
+        });
+        calls.expect("nobody closes this one").forget();
     }
 
     /// Lets all calls through, those that are still to come too.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use session_core::{Error, Session, Timestamp};
+use session_core::{Error, Login, Session, SessionInfo, SessionRef, Timestamp};
 
 use super::{Answer, Ending, SessionError};
 
@@ -21,6 +21,13 @@ pub(super) enum Action {
     SlowWrite(Duration, String, Value),
     /// Sends as many lines.
     Stream(u32),
+    Login(Login),
+    Sessions,
+    EndSession(SessionRef),
+    /// Ends the user's other sessions, or all.
+    EndSessions {
+        all: bool,
+    },
     /// Makes the change, and ends in one of several ways.
     Change(Change, Afterwards),
 }
@@ -65,6 +72,27 @@ impl Action {
                 Answer::ok()
             }
             Self::Stream(lines) => Answer::lines(lines),
+            Self::Login(login) => {
+                session.login(login);
+                Answer::ok()
+            }
+            Self::Sessions | Self::EndSession(_) | Self::EndSessions { .. }
+                if session.user().is_none() =>
+            {
+                Answer::error(401, "nobody is logged in")
+            }
+            Self::Sessions => list(&session.list_sessions().await?),
+            Self::EndSession(reference) => match session.end_session(reference).await? {
+                true => Answer::ok(),
+                false => Answer::no_such_session(),
+            },
+            Self::EndSessions { all } => {
+                let others = session.end_other_sessions().await?;
+                if all {
+                    session.logout();
+                }
+                Answer::json(&json!({"ended": others + usize::from(all)}))
+            }
             Self::Change(change, afterwards) => {
                 change.make(session)?;
                 return Ok(afterwards.end());
@@ -126,6 +154,18 @@ fn increment<E: SessionError>(session: &Session<E>, key: &str) -> Result<Answer,
         Ok(value) => Answer::json(&json!({"value": value})),
         Err(()) => Answer::error(422, "the value is not an integer that can be increased"),
     })
+}
+
+fn list(sessions: &[SessionInfo]) -> Answer {
+    let shown = sessions.iter().map(|session| {
+        json!({
+            "ref": session.reference.to_string(),
+            "current": session.is_current,
+            "created_at": session.created_at.as_unix_secs(),
+            "last_seen_at": session.last_active_at.as_unix_secs(),
+        })
+    });
+    Answer::json(&json!({"sessions": shown.collect::<Vec<_>>()}))
 }
 
 fn info<E: From<Error>>(session: &Session<E>) -> Answer {

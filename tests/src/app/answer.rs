@@ -106,6 +106,10 @@ impl Answer {
         }
     }
 
+    pub(super) fn no_such_session() -> Self {
+        Self::error(404, "the user has no session of this reference")
+    }
+
     /// 405, with the methods that are allowed, separated by commas.
     pub(super) fn method_not_allowed(allowed: String) -> Self {
         let mut refusal = Self::error(405, "this method isn't allowed here");

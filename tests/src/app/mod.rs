@@ -44,7 +44,7 @@ pub struct Request<'r> {
 }
 
 /// Looks up a request header by its name, which is in lower case.
-pub type Header<'r> = &'r (dyn Fn(&str) -> Option<&'r [u8]> + Send + Sync);
+pub type Header<'r> = &'r dyn Fn(&str) -> Option<&'r [u8]>;
 
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use session_core::{Login, SessionRef};
 
 use super::action::{Action, Afterwards, Change};
 use super::{Answer, Request, Wanted};
@@ -123,12 +124,26 @@ const ROUTES: &[Route] = &[
         "/api/panic/KEY",
         &[("PUT", |input| change(set(input, 0)?, Afterwards::Panic))],
     ),
-    ("/api/login", &[("POST", not_built)]),
+    (
+        "/api/login",
+        &[("POST", |input| session(Action::Login(input.login()?)))],
+    ),
     (
         "/api/sessions",
-        &[("GET", not_built), ("DELETE", not_built)],
+        &[
+            ("GET", |_| session(Action::Sessions)),
+            ("DELETE", |input| {
+                let all = input.all()?;
+                session(Action::EndSessions { all })
+            }),
+        ],
     ),
-    ("/api/sessions/REF", &[("DELETE", not_built)]),
+    (
+        "/api/sessions/REF",
+        &[("DELETE", |input| {
+            session(Action::EndSession(input.reference(0)?))
+        })],
+    ),
     ("/api/flash", &[("GET", not_built), ("POST", not_built)]),
     ("/api/csrf", &[("GET", not_built)]),
     ("/api/csrf-protected", &[("POST", not_built)]),
@@ -239,6 +254,38 @@ impl Input<'_> {
                 400,
                 "the status must be a number from 200 to 599",
             )),
+        }
+    }
+
+    fn reference(&self, at: usize) -> Result<SessionRef, Answer> {
+        let reference = self.part(at)?.parse();
+        reference.map_err(|_| Answer::no_such_session())
+    }
+
+    fn login(&self) -> Result<Login, Answer> {
+        let body = self.json()?;
+        let remember = match &body["remember"] {
+            Value::Null => Some(false),
+            remember => remember.as_bool(),
+        };
+        match (body["user"].as_str(), remember) {
+            (Some(""), _) => Err(Answer::error(422, "a user needs a name")),
+            (Some(user), Some(remember)) => Ok(Login::new(user).remember(remember)),
+            _ => Err(Answer::error(
+                400,
+                r#"the body needs a user and may have remember: {"user":"ada","remember":true}"#,
+            )),
+        }
+    }
+
+    /// Whether the user's own session is meant too.
+    fn all(&self) -> Result<bool, Answer> {
+        let mut pairs = form_urlencoded::parse(self.query.as_bytes());
+        match pairs.find(|(key, _)| key == "all") {
+            None => Ok(false),
+            Some((_, all)) => all
+                .parse()
+                .map_err(|_| Answer::error(400, "all must be true or false")),
         }
     }
 

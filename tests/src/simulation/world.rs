@@ -45,7 +45,7 @@ pub(super) struct Waiting {
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Store(StoreCall),
+    Store(Box<StoreCall>),
     /// The deadline over the request's store calls.
     Deadline,
     /// A pause of the handler, or of the driver between two tries.
@@ -174,7 +174,7 @@ impl SessionStore for ScheduledStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
         match self
             .0
-            .wait_for(What::Store(StoreCall::Load(*key, now)))
+            .wait_for(What::Store(Box::new(StoreCall::Load(*key, now))))
             .await?
         {
             Reply::Loaded(record) => Ok(record),
@@ -191,14 +191,16 @@ impl SessionStore for ScheduledStore {
     ) -> Result<SaveOutcome, StoreError> {
         outcome(
             self.0
-                .wait_for(What::Store(StoreCall::Save(*key, record, expect, now)))
+                .wait_for(What::Store(Box::new(StoreCall::Save(
+                    *key, record, expect, now,
+                ))))
                 .await,
         )
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
         self.0
-            .wait_for(What::Store(StoreCall::Delete(*key)))
+            .wait_for(What::Store(Box::new(StoreCall::Delete(*key))))
             .await
             .map(|_| ())
     }
@@ -211,7 +213,7 @@ impl SessionStore for ScheduledStore {
     ) -> Result<SaveOutcome, StoreError> {
         outcome(
             self.0
-                .wait_for(What::Store(StoreCall::Touch(*key, touch, now)))
+                .wait_for(What::Store(Box::new(StoreCall::Touch(*key, touch, now))))
                 .await,
         )
     }

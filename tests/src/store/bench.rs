@@ -56,10 +56,7 @@ impl<S: SessionStore> Bench<S> {
             idle: Duration::from_millis(7_200_123),
             absolute: Duration::from_millis(86_400_456),
         });
-        live.user = Some(UserBinding {
-            name: fresh_name(),
-            authenticated_at: minutes_ago(5),
-        });
+        live.user = Some(UserBinding::new(fresh_name(), minutes_ago(5)));
         self.record(RecordState::Live(live))
     }
 
@@ -72,10 +69,7 @@ impl<S: SessionStore> Bench<S> {
     /// A live record with this data.
     pub(super) fn live_with(&self, data: SessionData) -> Record {
         let mut live = LiveRecord::new(data, self.now, fresh_handle());
-        live.user = Some(UserBinding {
-            name: fresh_name(),
-            authenticated_at: self.now,
-        });
+        live.user = Some(UserBinding::new(fresh_name(), self.now));
         self.record(RecordState::Live(live))
     }
 

@@ -18,6 +18,7 @@ mod expiry;
 mod failure;
 mod fidelity;
 mod harness;
+mod index;
 mod overlap;
 mod race;
 mod race_to_the_end;
@@ -35,6 +36,7 @@ pub use expiry::*;
 pub use failure::*;
 pub use fidelity::*;
 pub use harness::StoreHarness;
+pub use index::*;
 pub use race::*;
 pub use race_to_the_end::*;
 pub use save::*;
@@ -127,6 +129,14 @@ macro_rules! __store_clauses {
             an_unreadable_record_is_not_overwritten
             delete_removes_an_unreadable_record
 
+            index_entries_come_back
+            an_index_entry_is_replaced_by_its_key
+            removed_index_entries_are_gone
+            an_index_entry_is_missing_from_its_expiry_on
+            the_index_counts_sessions_against_the_cap
+            a_failed_index_call_is_an_error
+            a_sweep_removes_expired_index_entries
+
             one_of_many_creators_wins
             one_of_many_saves_wins
             one_of_many_saves_and_touches_wins
@@ -135,6 +145,7 @@ macro_rules! __store_clauses {
             nothing_is_written_after_a_delete
             a_load_is_never_torn_or_stale
             a_sweep_takes_nothing_that_was_extended
+            the_cap_holds_in_a_race
 
             a_dropped_create_happened_or_did_not
             a_dropped_save_happened_or_did_not

@@ -11,8 +11,10 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
-use session_core::{Record, StoreKey, Timestamp};
+use session_core::store::{
+    AddOutcome, Expect, IndexEntry, SaveOutcome, SessionStore, StoreError, Touch, async_trait,
+};
+use session_core::{Record, StoreKey, Timestamp, UserKey};
 use tokio::runtime::Handle;
 use tokio::sync::Barrier;
 
@@ -49,6 +51,8 @@ pub(super) enum Call {
     Delete,
     Touch,
     Sweep,
+    /// To the index of sessions by user.
+    Add,
 }
 
 /// Two races at once would take the processors from each other, and few calls would overlap.
@@ -285,6 +289,22 @@ impl Drop for UnderWay<'_> {
 pub(super) struct Watched<S> {
     store: Arc<S>,
     spans: Arc<Spans>,
+}
+
+impl<S: SessionStore> Watched<S> {
+    /// Adds to the index of a store that has one.
+    pub(super) async fn add(
+        &self,
+        user: &UserKey,
+        entry: IndexEntry,
+        cap: Option<usize>,
+        now: Timestamp,
+    ) -> Result<AddOutcome, StoreError> {
+        let _under_way = self.spans.start(Call::Add);
+        let index = self.store.user_index();
+        let index = index.expect("the clause has made sure that there is one");
+        index.add(user, entry, cap, now).await
+    }
 }
 
 #[async_trait]

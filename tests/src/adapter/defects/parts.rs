@@ -6,8 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use session_conformance::adapter::{SpyStore, TestClock};
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
-use session_core::{Clock, Record, RecordState, StoreKey, SystemClock, Timestamp, Version};
+use session_core::store::{
+    AddOutcome, Expect, IndexEntry, SaveOutcome, SessionStore, StoreError, Touch, UserIndex,
+    async_trait,
+};
+use session_core::{
+    Clock, Record, RecordState, StoreKey, SystemClock, Timestamp, UserKey, Version,
+};
 
 use super::Defect::{self, *};
 
@@ -84,10 +89,17 @@ impl SessionStore for BrokenStore {
     async fn save(
         &self,
         key: &StoreKey,
-        record: Record,
+        mut record: Record,
         expect: Expect,
         now: Timestamp,
     ) -> Result<SaveOutcome, StoreError> {
+        if let RecordState::Live(live) = &mut record.state {
+            match self.defect {
+                Some(ForgetsUsers) => live.user = None,
+                Some(ForgetsLifetimes) => live.lifetime = None,
+                _ => {}
+            }
+        }
         let is_update = matches!(expect, Expect::Version(_)) && record.live().is_some();
         if is_update && self.has(ForgetsUpdates) {
             return Ok(SaveOutcome::Saved);
@@ -117,6 +129,13 @@ impl SessionStore for BrokenStore {
         self.inner.delete(key).await
     }
 
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        match self.defect {
+            Some(ForgetsTheIndex) => Some(self),
+            _ => self.inner.user_index(),
+        }
+    }
+
     async fn touch(
         &self,
         key: &StoreKey,
@@ -128,5 +147,27 @@ impl SessionStore for BrokenStore {
             Some(TouchNeverMisses) => Ok(SaveOutcome::Saved),
             _ => Ok(outcome),
         }
+    }
+}
+
+/// An index that takes everything and has nothing.
+#[async_trait]
+impl UserIndex for BrokenStore {
+    async fn add(
+        &self,
+        _: &UserKey,
+        _: IndexEntry,
+        _: Option<usize>,
+        _: Timestamp,
+    ) -> Result<AddOutcome, StoreError> {
+        Ok(AddOutcome::Added(1))
+    }
+
+    async fn remove(&self, _: &UserKey, _: &StoreKey) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn list(&self, _: &UserKey, _: Timestamp) -> Result<Vec<IndexEntry>, StoreError> {
+        Ok(Vec::new())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! No part of the library: `tests/store_suite_is_tested.rs` includes it.
 
+mod index;
 mod store;
 
 use std::sync::atomic::Ordering;
@@ -85,6 +86,16 @@ pub(crate) enum Defect {
     CachesReads,
     WritesInHalves,
     DroppedCallsKeepTheLock,
+    IndexMixesUsers,
+    IndexForgetsOrder,
+    IndexKeepsReplaced,
+    IndexKeepsRemoved,
+    IndexListsExpired,
+    CapCountsIds,
+    FullAddsNevertheless,
+    FailedListIsEmpty,
+    SweepForgetsIndex,
+    CapLooksFirst,
 }
 
 /// Makes stores that share one defect, or none.

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
+use session_core::store::{
+    Expect, IndexEntry, SaveOutcome, SessionStore, StoreError, Touch, UserIndex, async_trait,
+};
 use session_core::{
     DecodeError, LiveRecord, Record, RecordState, SessionData, SessionRef, StoreKey, Timestamp,
-    Version,
+    UserKey, Version,
 };
 use tokio::task::yield_now;
 
@@ -23,6 +25,7 @@ pub(crate) struct Engine {
     sweeping_stopped: AtomicBool,
     locked: AtomicBool,
     versions: AtomicU64,
+    pub(super) index: Mutex<HashMap<UserKey, Vec<IndexEntry>>>,
 }
 
 struct Row {
@@ -178,18 +181,31 @@ impl SessionStore for TestStore {
         for place in expired.iter().filter(|_| !self.has(SweepOnlyCounts)) {
             lock(&self.engine.rows).remove(place);
         }
+        let entries = match limit.checked_sub(expired.len()) {
+            Some(rest) => self.sweep_index(now, rest),
+            None => 0,
+        };
         self.end_turn();
-        Ok(expired.len())
+        Ok(expired.len() + entries)
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        Some(self)
     }
 }
 
 impl TestStore {
-    fn has(&self, defect: Defect) -> bool {
+    pub(super) fn has(&self, defect: Defect) -> bool {
         self.defect == Some(defect)
     }
 
     /// What a failure is answered: itself, unless the store has a defect that hides it.
-    fn unless<T>(&self, defect: Defect, hidden: T, error: StoreError) -> Result<T, StoreError> {
+    pub(super) fn unless<T>(
+        &self,
+        defect: Defect,
+        hidden: T,
+        error: StoreError,
+    ) -> Result<T, StoreError> {
         if self.has(defect) {
             Ok(hidden)
         } else {
@@ -197,7 +213,7 @@ impl TestStore {
         }
     }
 
-    async fn reach(&self) -> Result<(), StoreError> {
+    pub(super) async fn reach(&self) -> Result<(), StoreError> {
         yield_now().await;
         match self.engine.fails_next.swap(false, Ordering::SeqCst) {
             true => Err(StoreError::not_applied("the engine was told to fail")),
@@ -206,7 +222,7 @@ impl TestStore {
     }
 
     /// Waits until no other writer is at work, except in a store whose defect it is not to.
-    async fn turn(
+    pub(super) async fn turn(
         &self,
         looks_first: Defect,
     ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, StoreError> {
@@ -224,7 +240,7 @@ impl TestStore {
         })
     }
 
-    fn end_turn(&self) {
+    pub(super) fn end_turn(&self) {
         self.engine.locked.store(false, Ordering::SeqCst);
     }
 
@@ -471,6 +487,6 @@ fn substitute(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
