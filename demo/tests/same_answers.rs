@@ -176,6 +176,10 @@ fn exchange(
             *value = json!(value.is_null());
         }
     }
+    // So are these, and which of two was used last can be a matter of a millisecond.
+    if let Some(Value::Array(sessions)) = seen.body.get("sessions") {
+        seen.body = json!({"sessions": sessions.len()});
+    }
     (seen, set_cookie)
 }
 
