@@ -1,0 +1,201 @@
+//! Sessions in Redis 6.2 or later, Valkey, or a Redis Cluster.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use session_store_redis::RedisStore;
+//!
+//! # async fn run() -> Result<(), session_store_redis::SetupError> {
+//! let store = RedisStore::connect("redis://127.0.0.1:6379").await?; // clones share the connection
+//!
+//! // With a login, and with options:
+//! let store = RedisStore::builder()
+//!     .key_prefix("shop:session:")
+//!     .timeout(Duration::from_millis(500))
+//!     .connect("redis-cluster://web:secret@10.0.0.1:6379,10.0.0.2:6379")
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - Each store has one connection to its server, or one to each master of a cluster, which all calls share. A lost
+//!   connection is made again, for ever and at intervals of less than half a second; meanwhile calls fail at once.
+//! - A command whose connection is lost is never sent again: its outcome is unknown, and the error says so.
+//! - Every call is one command on one key, which is what a cluster asks for. Redirections are followed.
+//! - Several applications can share a server, each with a [key prefix](RedisStoreBuilder::key_prefix) of its own.
+//!
+//! # TLS, and clients of your own
+//!
+//! `rediss://` and `rediss-cluster://` take the Cargo feature `tls`, and trust the system's root certificates. For
+//! anything else (other roots, a client certificate, Sentinel) hand in a client of [`fred`]'s:
+//!
+//! ```no_run
+//! # #[cfg(feature = "tls")] mod example {
+//! use session_store_redis::RedisStore;
+//! use session_store_redis::fred::rustls::{ClientConfig, RootCertStore};
+//! use session_store_redis::fred::prelude::{Builder, ClientLike as _, Config, ReconnectPolicy};
+//!
+//! async fn store(roots: RootCertStore) -> Result<RedisStore, Box<dyn std::error::Error>> {
+//!     let mut config = Config::from_url("redis://redis.internal:6380")?;
+//!     let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+//!     config.tls = Some(tls.into());
+//!     let client = Builder::from_config(config)
+//!         .set_policy(ReconnectPolicy::new_exponential(0, 20, 400, 2))
+//!         .build()?;
+//!     client.init().await?;
+//!     Ok(RedisStore::new(client)?)
+//! }
+//! # }
+//! ```
+//!
+//! Timeouts and attempts are this crate's own for every command, however the client is configured. A client for a
+//! cluster is taken as a description of the cluster: the store makes a client of its own for each master, with the
+//! same configuration.
+//!
+//! # What a request costs
+//!
+//! | call | command | bytes to Redis, and back |
+//! |---|---|---|
+//! | load | `GET` | about 70, and the record |
+//! | save | `EVALSHA` | about 190 and the record, and 4; on a conflict the record that is there |
+//! | touch | `EVALSHA` | about 225, and 4 |
+//! | delete | `DEL` | about 70, and 4 |
+//! | an entry of a user's index | `EVALSHA`, `HDEL`, `HGETALL` | about 240; a list has some 75 for each entry |
+//!
+//! A record is the session's data and some 60 bytes. The first time that a server is asked for a script, it is sent
+//! the text instead, which costs one command more.
+//!
+//! A user of Redis's access control needs the commands `get`, `getrange`, `set`, `setrange`, `pexpire`, `del`, `hset`,
+//! `hdel`, `hgetall`, `evalsha` and `eval` on keys that begin with the prefix, and `ping`, `info`, `client|id`, and
+//! for a cluster `cluster|slots` and `asking`.
+//!
+//! # Expiry
+//!
+//! A record's own expiry decides, by the clock of the server that asks. Redis removes a record a minute after it,
+//! without any sweeping. The index of a user's sessions goes a minute after the last of them has expired.
+//!
+//! # What Redis takes away
+//!
+//! The contract of [`SessionStore`](session_core::store::SessionStore) holds for one server that keeps what it was
+//! given. Some settings of Redis give that up:
+//!
+//! - **Eviction.** Keep `maxmemory-policy noeviction`, Redis's default. Where memory is used up, new and changed
+//!   sessions are then refused (a 503), while sessions can still be ended. Everything stored here has a time to live,
+//!   so that every other policy, `volatile-*` as well as `allkeys-*`, evicts sessions that are alive, tombstones and
+//!   indexes:
+//!   - A session that is evicted signs its visitor out.
+//!   - A tombstone that is evicted leaves an unknown id. That brings nothing back, as nothing but a create stores
+//!     anything under an unknown id, and creates are for ids just drawn. An ended session could come back only if
+//!     its tombstone is evicted while the create that began it is still on its way to Redis. But a logout that comes
+//!     with an id from before a rotation doesn't find the session any more, which then lives on; and a late request
+//!     with such an id isn't known to be late, so that what it stores begins a session and replaces the cookie.
+//!   - An index that is evicted hides a user's sessions: they aren't listed, not ended by "sign out everywhere", and
+//!     not counted against a cap.
+//! - **Persistence.** What Redis hasn't written when it crashes is undone when it starts again: a logout or a rotation
+//!   that was answered may not have happened, and the old id is good again until it expires. With `appendfsync always`
+//!   nothing is undone, with `everysec` the last second or two, with snapshots alone the time since the last one.
+//!   Without any persistence everybody is signed out. Versions are random, so that nothing that was loaded before a
+//!   crash is taken for what is there after it.
+//! - **Failover.** Replicas lag behind. One that takes over, under Sentinel, in a cluster or by hand, lacks what was
+//!   last answered, with the same consequences. `min-replicas-to-write` and `min-replicas-max-lag` bound the gap.
+//! - **Reading from replicas** would break the contract all the time, and is never done.
+
+mod builder;
+mod cluster;
+mod connect;
+mod engine;
+mod error;
+mod node;
+mod records;
+mod script;
+mod setup;
+mod slots;
+#[cfg(feature = "tls")]
+mod tls;
+mod users;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use fred;
+use fred::clients::Client;
+use fred::types::Value;
+use session_core::{StoreKey, UserKey};
+
+pub use crate::builder::RedisStoreBuilder;
+use crate::engine::Engine;
+use crate::error::Failure;
+pub use crate::error::SetupError;
+use crate::node::{Command, Deadline};
+use crate::script::Script;
+
+/// Sessions in Redis. Cloning is cheap, and clones share the connections, which end with the last of them.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    key_prefix: String,
+    timeout: Duration,
+}
+
+impl RedisStore {
+    /// The store at this URL, with default options: `redis://[[user]:password@]host[:port][/database]`,
+    /// `redis-cluster://[[user]:password@]host[:port],…`, and the same with `rediss`, for TLS. `valkey` and `valkeys`
+    /// mean the same.
+    ///
+    /// Special characters in user and password are percent-encoded. Not all nodes of a cluster have to be named.
+    ///
+    /// # Errors
+    /// The URL is wrong, or the server can't be reached or doesn't let us in.
+    pub async fn connect(url: &str) -> Result<Self, SetupError> {
+        Self::builder().connect(url).await
+    }
+
+    /// The store that a connected client is for, with default options. See [`RedisStoreBuilder::client`].
+    ///
+    /// # Errors
+    /// The client would not connect again after it has lost its connection.
+    pub fn new(client: Client) -> Result<Self, SetupError> {
+        Self::builder().client(client)
+    }
+
+    /// Options for a store.
+    pub fn builder() -> RedisStoreBuilder {
+        RedisStoreBuilder::new()
+    }
+
+    fn record_key(&self, key: &StoreKey) -> String {
+        format!("{}{key}", self.0.key_prefix)
+    }
+
+    fn user_key(&self, user: &UserKey) -> String {
+        format!("{}user:{user}", self.0.key_prefix)
+    }
+
+    async fn call(&self, key: &str, command: &Command) -> Result<Value, Failure> {
+        let deadline = Deadline::after(self.0.timeout);
+        self.0.engine.call(key, command, deadline).await
+    }
+
+    async fn run<const N: usize>(
+        &self,
+        script: &Script,
+        key: &str,
+        arguments: [Value; N],
+    ) -> Result<Value, Failure> {
+        let deadline = Deadline::after(self.0.timeout);
+        script.run(&self.0.engine, key, arguments, deadline).await
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    /// Shows nothing of the login.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("key_prefix", &self.0.key_prefix)
+            .field("timeout", &self.0.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! One server, and how commands get to it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use fred::clients::Client;
+use fred::error::Error as ClientError;
+use fred::interfaces::{ClientLike as _, MetricsInterface as _};
+use fred::types::config::{Options, Server};
+use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Resp3Frame, Value};
+
+use crate::error::{Failure, Refusal};
+use crate::setup::Setup;
+
+/// The most commands that wait to be written to one connection. More than this pile up only behind a server that
+/// reads no more.
+const LONGEST_QUEUE: usize = 4_096;
+
+/// The longest that a command waits for the first connection to a node.
+const FIRST_CONNECTION: Duration = Duration::from_millis(500);
+
+/// How often a command that waits for it looks for the first connection.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A command and its arguments.
+pub(crate) struct Command {
+    /// The name, which may consist of two words.
+    name: &'static str,
+    arguments: Vec<Value>,
+}
+
+impl Command {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            arguments: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with(mut self, argument: impl Into<Value>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// To fred it is one that it doesn't know, so that it hands out the answer as it came. The node is chosen by us.
+    fn custom(&self) -> CustomCommand {
+        CustomCommand::new_static(self.name, ClusterHash::FirstKey, false)
+    }
+}
+
+/// When a call has to be over.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Self(Instant::now() + timeout)
+    }
+
+    /// How long the next command may take. Never zero, which to fred means for ever.
+    pub(crate) fn remaining(self) -> Result<Duration, Failure> {
+        let remaining = self.0.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            return Err(Failure::unsent(
+                "the time was up before the command was sent",
+            ));
+        }
+        Ok(remaining)
+    }
+}
+
+/// One server.
+pub(crate) struct Node {
+    client: Client,
+    /// What keeps the client connected, if the client is ours.
+    task: Option<ConnectHandle>,
+    was_connected: AtomicBool,
+}
+
+impl Node {
+    /// The server of somebody else's client.
+    pub(crate) fn of(client: Client) -> Self {
+        Self::new(client, None)
+    }
+
+    /// Connects, or says why not.
+    pub(crate) async fn dial(setup: &Setup, server: &Server) -> Result<Self, ClientError> {
+        let client = setup.client(server, true);
+        let task = client.init().await?;
+        Ok(Self::new(client, Some(task)))
+    }
+
+    /// Begins to connect, and goes on trying.
+    pub(crate) fn start(setup: &Setup, server: &Server) -> Self {
+        let client = setup.client(server, false);
+        let task = client.connect();
+        Self::new(client, Some(task))
+    }
+
+    fn new(client: Client, task: Option<ConnectHandle>) -> Self {
+        Self {
+            client,
+            task,
+            was_connected: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the client believes that it is connected.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client.is_connected()
+    }
+
+    /// Waits a little while for a connection that has never been there yet. One that was lost comes back, or it
+    /// doesn't: nobody waits for it.
+    pub(crate) async fn ready(&self, deadline: Deadline) -> Result<(), Failure> {
+        let patience = FIRST_CONNECTION.min(deadline.remaining()?);
+        let until = Instant::now() + patience;
+        while !self.client.is_connected() {
+            if self.was_connected.load(Ordering::Relaxed) || Instant::now() >= until {
+                return Err(Failure::unsent("there is no connection to the server"));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        self.was_connected.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sends a command once.
+    pub(crate) async fn send(
+        &self,
+        command: &Command,
+        timeout: Duration,
+    ) -> Result<Value, Failure> {
+        self.check_queue()?;
+        let answer = self
+            .client
+            .with_options(&options(timeout))
+            .custom_raw(command.custom(), command.arguments.clone())
+            .await;
+        match answer.map_err(Failure::Client)? {
+            Resp3Frame::SimpleError { data, .. } => Err(Failure::Refused(Refusal::new(&data))),
+            Resp3Frame::BlobError { data, .. } => {
+                let text = String::from_utf8_lossy(&data);
+                Err(Failure::Refused(Refusal::new(&text)))
+            }
+            frame => Value::try_from(frame).map_err(Failure::Client),
+        }
+    }
+
+    /// Sends a command once, as one for a slot that is being moved to this server.
+    pub(crate) async fn send_asking(
+        &self,
+        command: &Command,
+        timeout: Duration,
+    ) -> Result<Value, Failure> {
+        self.check_queue()?;
+        // One behind the other on the connection, as the announcement holds for the very next command.
+        let both = self.client.pipeline().with_options(&options(timeout));
+        for command in [&Command::new("ASKING"), command] {
+            both.custom_raw(command.custom(), command.arguments.clone())
+                .await
+                .map_err(Failure::Client)?;
+        }
+        let mut answers = both.try_all::<Value>().await;
+        match (answers.len(), answers.pop()) {
+            (2, Some(Ok(answer))) => Ok(answer),
+            (2, Some(Err(error))) => Err(Failure::Refused(Refusal::new(error.details()))),
+            (_, Some(Err(error))) => Err(Failure::Client(error)),
+            _ => Err(Failure::Unexpected),
+        }
+    }
+
+    fn check_queue(&self) -> Result<(), Failure> {
+        // With a bound of its own, fred refuses commands by itself, and then miscounts those that wait.
+        let is_unbounded = self.client.connection_config().max_command_buffer_len == 0;
+        if is_unbounded && self.client.command_queue_len() >= LONGEST_QUEUE {
+            return Err(Failure::unsent("too many commands wait to be sent"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// What every command is sent with, whatever its client is configured for: a command whose connection is lost is never
+/// sent again, and where there is no connection it fails instead of waiting for one.
+fn options(timeout: Duration) -> Options {
+    Options {
+        max_attempts: Some(1),
+        fail_fast: true,
+        timeout: Some(timeout),
+        ..Options::default()
+    }
+}

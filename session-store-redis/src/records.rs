@@ -1,0 +1,189 @@
+//! The records: the contract of `SessionStore` in terms of commands.
+
+use fred::bytes::Bytes;
+use fred::types::Value;
+use session_core::store::{
+    Expect, SaveOutcome, SessionStore, StoreError, Touch, UserIndex, async_trait,
+};
+use session_core::{Record, StoreKey, Timestamp};
+
+use crate::error::Failure;
+use crate::node::Command;
+use crate::{RedisStore, script};
+
+/// How much longer than a record lives Redis keeps it, in milliseconds. A record's own expiry decides when it is
+/// missing, by the clock of the server that asks; Redis is only to remove it some time after that. It counts from the
+/// clock of the server that saved, so that it must not be early for one whose clock is behind.
+pub(crate) const MARGIN_MILLIS: u64 = 60_000;
+
+/// The longest that Redis is asked to keep something. Redis refuses times at which its clock, a signed number, would
+/// overflow; this leaves a thousandfold of room.
+const LONGEST_MILLIS: u64 = Timestamp::MAX.as_unix_millis();
+
+#[async_trait]
+impl SessionStore for RedisStore {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let key = self.record_key(key);
+        let command = Command::new("GET").with(key.as_str());
+        let answer = self.call(&key, &command).await?;
+        if answer.is_null() {
+            return Ok(None);
+        }
+        let bytes = answer.as_bytes().ok_or(Failure::Unexpected)?;
+        let record = Record::decode(bytes)?;
+        Ok((!record.is_expired(now)).then_some(record))
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let expected = match expect {
+            Expect::Absent => Bytes::new(),
+            Expect::Version(version) => Bytes::copy_from_slice(version.as_bytes()),
+        };
+        let arguments = [
+            Bytes::from(record.encode()).into(),
+            number(now.as_unix_millis()),
+            number(lifetime_millis(record.expires_at, now)),
+            expected.into(),
+        ];
+        let key = self.record_key(key);
+        let answer = self.run(&script::SAVE, &key, arguments).await?;
+        outcome(&answer)
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let key = self.record_key(key);
+        let command = Command::new("DEL").with(key.as_str());
+        match self.call(&key, &command).await? {
+            Value::Integer(_) => Ok(()),
+            _ => Err(Failure::Unexpected.into()),
+        }
+    }
+
+    async fn touch(
+        &self,
+        key: &StoreKey,
+        touch: Touch,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let arguments = [
+            touch.expected.as_bytes().as_slice().into(),
+            touched_bytes(&touch).as_slice().into(),
+            number(now.as_unix_millis()),
+            number(lifetime_millis(touch.expires_at, now)),
+        ];
+        let key = self.record_key(key);
+        let answer = self.run(&script::TOUCH, &key, arguments).await?;
+        outcome(&answer)
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        Some(self)
+    }
+}
+
+/// For how long Redis keeps what expires then.
+fn lifetime_millis(expires_at: Timestamp, now: Timestamp) -> u64 {
+    let left = expires_at
+        .as_unix_millis()
+        .saturating_sub(now.as_unix_millis());
+    left.saturating_add(MARGIN_MILLIS).min(LONGEST_MILLIS)
+}
+
+/// The bytes of a record that a touch changes, as [`Record::encode`] lays them out.
+fn touched_bytes(touch: &Touch) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let (version, times) = bytes.split_at_mut(16);
+    let (expires_at, last_active_at) = times.split_at_mut(8);
+    version.copy_from_slice(touch.version.as_bytes());
+    expires_at.copy_from_slice(&touch.expires_at.as_unix_millis().to_le_bytes());
+    last_active_at.copy_from_slice(&touch.last_active_at.as_unix_millis().to_le_bytes());
+    bytes
+}
+
+/// What the scripts for saves and touches answer.
+fn outcome(answer: &Value) -> Result<SaveOutcome, StoreError> {
+    match answer {
+        Value::Integer(1) => Ok(SaveOutcome::Saved),
+        Value::Integer(0) => Ok(SaveOutcome::Missing),
+        in_the_way => {
+            let bytes = in_the_way.as_bytes().ok_or(Failure::Unexpected)?;
+            let current = Record::decode(bytes)?;
+            Ok(SaveOutcome::Conflict(Some(Box::new(current))))
+        }
+    }
+}
+
+/// A number as Redis takes it.
+pub(crate) fn number(number: u64) -> Value {
+    number.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use session_core::store::StoreErrorKind;
+    use session_core::{LiveRecord, RecordState, SessionData, SessionRef, Version};
+
+    use super::*;
+
+    fn time(millis: u64) -> Timestamp {
+        Timestamp::from_unix_millis(millis)
+    }
+
+    #[test]
+    fn redis_keeps_a_record_a_little_longer_than_it_lives() {
+        assert_eq!(lifetime_millis(time(5_000), time(2_000)), 63_000);
+        assert_eq!(lifetime_millis(time(2_000), time(5_000)), MARGIN_MILLIS);
+        let longest = lifetime_millis(Timestamp::MAX, time(0));
+        assert_eq!(longest, LONGEST_MILLIS);
+        let latest_clock = Timestamp::MAX.as_unix_millis();
+        assert!(i64::try_from(longest + latest_clock).is_ok());
+    }
+
+    /// What a touch writes are bytes 3 to 35 of the record as it then is.
+    #[test]
+    fn a_touch_writes_what_a_record_has_there() {
+        let handle = SessionRef::from_bytes([1; 16]);
+        let mut live = LiveRecord::new(SessionData::empty(), time(1), handle);
+        let touch = Touch {
+            expected: Version::from_bytes([8; 16]),
+            version: Version::from_bytes([9; 16]),
+            last_active_at: time(0x0102_0304_0506),
+            expires_at: time(0x1112_1314_1516),
+        };
+        live.last_active_at = touch.last_active_at;
+        let record = Record {
+            version: touch.version,
+            expires_at: touch.expires_at,
+            state: RecordState::Live(live),
+        };
+        assert_eq!(record.encode()[3..35], touched_bytes(&touch));
+    }
+
+    #[test]
+    fn answers_are_read() {
+        assert_eq!(outcome(&Value::Integer(1)).unwrap(), SaveOutcome::Saved);
+        assert_eq!(outcome(&Value::Integer(0)).unwrap(), SaveOutcome::Missing);
+        let ended = Record {
+            version: Version::from_bytes([9; 16]),
+            expires_at: time(7),
+            state: RecordState::Ended { at: time(3) },
+        };
+        let bytes = Bytes::from(ended.encode());
+        assert_eq!(
+            outcome(&bytes.into()).unwrap(),
+            SaveOutcome::Conflict(Some(Box::new(ended)))
+        );
+        let kind = |answer| outcome(&answer).unwrap_err().kind();
+        assert_eq!(kind("".into()), StoreErrorKind::Corrupt);
+        assert_eq!(kind("S\u{2}".into()), StoreErrorKind::NewerFormat);
+        for strange in [Value::Integer(2), Value::Null, Value::Array(Vec::new())] {
+            assert_eq!(kind(strange), StoreErrorKind::Unknown);
+        }
+    }
+}

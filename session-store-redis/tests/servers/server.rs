@@ -1,0 +1,260 @@
+//! What a server can do to the store, and what the store leaves there.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use session_core::store::{
+    AddOutcome, Expect, IndexEntry, SaveOutcome, SessionStore as _, StoreError, StoreErrorKind,
+    Touch, UserIndex as _,
+};
+use session_core::{SessionRef, UserKey, Version};
+use session_store_redis::RedisStore;
+use session_test_servers::Redis;
+
+use crate::common::{ended, fresh_key, fresh_prefix, live, load_soon, now};
+
+async fn store_at(url: &str, key_prefix: &str) -> RedisStore {
+    let builder = RedisStore::builder().key_prefix(key_prefix);
+    builder.connect(url).await.unwrap()
+}
+
+fn touch_of(expected: Version) -> Touch {
+    Touch {
+        expected,
+        version: Version::from_bytes([1; 16]),
+        last_active_at: now(),
+        expires_at: now().saturating_add(Duration::from_secs(1_200)),
+    }
+}
+
+fn entry() -> IndexEntry {
+    IndexEntry {
+        key: fresh_key(),
+        handle: SessionRef::from_bytes([1; 16]),
+        added_at: now(),
+        expires_at: now().saturating_add(Duration::from_secs(600)),
+    }
+}
+
+/// CM-5: sent again, it would meet what it has stored itself.
+#[tokio::test]
+async fn a_save_whose_answer_is_lost_is_not_sent_again() {
+    let (port, loses_next) = lossy_relay(Redis::shared().port());
+    let store = store_at(&format!("redis://127.0.0.1:{port}"), &fresh_prefix()).await;
+    let (key, first, second) = (fresh_key(), live(), live());
+    let created = store.save(&key, first.clone(), Expect::Absent, now()).await;
+    assert_eq!(created.unwrap(), SaveOutcome::Saved);
+
+    loses_next.store(true, Ordering::SeqCst);
+    let expect = Expect::Version(first.version);
+    let saved = store.save(&key, second.clone(), expect, now()).await;
+    assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Unknown);
+    let found = load_soon(&store, &key, Duration::from_secs(2)).await;
+    assert_eq!(found, Some(second));
+}
+
+#[tokio::test]
+async fn a_server_that_has_lost_the_scripts_is_told_them_again() {
+    let redis = Redis::start(&[]);
+    let store = store_at(&redis.url(), "session:").await;
+    for _ in 0..2 {
+        assert_eq!(redis.command(&["SCRIPT", "FLUSH"]), "OK");
+        let (key, record) = (fresh_key(), live());
+        let created = store
+            .save(&key, record.clone(), Expect::Absent, now())
+            .await;
+        assert_eq!(created.unwrap(), SaveOutcome::Saved);
+        let touched = store.touch(&key, touch_of(record.version), now()).await;
+        assert_eq!(touched.unwrap(), SaveOutcome::Saved);
+    }
+}
+
+/// A server without memory refuses sessions, and lets them end.
+#[tokio::test]
+async fn sessions_end_where_memory_is_used_up() {
+    let redis = Redis::start(&[]);
+    let store = store_at(&redis.url(), "session:").await;
+    let (key, first) = (fresh_key(), live());
+    let created = store.save(&key, first.clone(), Expect::Absent, now()).await;
+    assert_eq!(created.unwrap(), SaveOutcome::Saved);
+    assert_eq!(redis.command(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+
+    let expect = Expect::Version(first.version);
+    let saved = store.save(&key, live(), expect, now()).await;
+    assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::NotApplied);
+    let touched = store.touch(&key, touch_of(first.version), now()).await;
+    assert_eq!(touched.unwrap_err().kind(), StoreErrorKind::NotApplied);
+    let added = store.add(&UserKey::of("anna"), entry(), None, now()).await;
+    assert_eq!(added.unwrap_err().kind(), StoreErrorKind::NotApplied);
+    let unchanged = store.load(&key, now()).await;
+    assert_eq!(unchanged.unwrap(), Some(first));
+
+    let tombstone = ended();
+    let saved = store.save(&key, tombstone.clone(), expect, now()).await;
+    assert_eq!(saved.unwrap(), SaveOutcome::Saved);
+    assert_eq!(store.load(&key, now()).await.unwrap(), Some(tombstone));
+    let created = store
+        .save(&fresh_key(), ended(), Expect::Absent, now())
+        .await;
+    assert_eq!(created.unwrap(), SaveOutcome::Saved);
+}
+
+#[tokio::test]
+async fn something_else_under_a_key_is_an_error() {
+    let redis = Redis::shared();
+    let prefix = fresh_prefix();
+    let store = store_at(&redis.url(), &prefix).await;
+    let (key, record) = (fresh_key(), live());
+    redis.command(&["LPUSH", &format!("{prefix}{key}"), "element"]);
+    let kind = |error: StoreError| error.kind();
+    let loaded = store.load(&key, now()).await;
+    assert_eq!(loaded.map_err(kind), Err(StoreErrorKind::NotApplied));
+    for expect in [Expect::Absent, Expect::Version(record.version)] {
+        let saved = store.save(&key, record.clone(), expect, now()).await;
+        assert_eq!(saved.map_err(kind), Err(StoreErrorKind::NotApplied));
+    }
+    let touched = store.touch(&key, touch_of(record.version), now()).await;
+    assert_eq!(touched.map_err(kind), Err(StoreErrorKind::NotApplied));
+
+    let user = UserKey::of("anna");
+    redis.command(&["SET", &format!("{prefix}user:{user}"), "text"]);
+    assert!(store.list(&user, now()).await.is_err());
+    assert!(store.add(&user, entry(), None, now()).await.is_err());
+    assert!(store.remove(&user, &fresh_key()).await.is_err());
+    redis.command(&["DEL", &format!("{prefix}user:{user}")]);
+    redis.command(&["HSET", &format!("{prefix}user:{user}"), "key", "no entry"]);
+    assert!(store.list(&user, now()).await.is_err());
+    assert!(store.add(&user, entry(), None, now()).await.is_err());
+}
+
+/// TM-6: nothing stays for ever.
+#[tokio::test]
+async fn everything_has_a_time_to_live() {
+    let redis = Redis::shared();
+    let prefix = fresh_prefix();
+    let store = store_at(&redis.url(), &prefix).await;
+    let lives_for = |name: String, seconds: std::ops::RangeInclusive<u64>| {
+        let millis: u64 = redis.command(&["PTTL", &name]).parse().unwrap();
+        assert!(seconds.contains(&(millis / 1_000)), "{millis} ms");
+    };
+    let (key, record) = (fresh_key(), live());
+    let created = store
+        .save(&key, record.clone(), Expect::Absent, now())
+        .await;
+    assert_eq!(created.unwrap(), SaveOutcome::Saved);
+    lives_for(format!("{prefix}{key}"), 600..=660);
+    let touched = store.touch(&key, touch_of(record.version), now()).await;
+    assert_eq!(touched.unwrap(), SaveOutcome::Saved);
+    lives_for(format!("{prefix}{key}"), 1_200..=1_260);
+
+    let user = UserKey::of("anna");
+    let index = format!("{prefix}user:{user}");
+    let late = IndexEntry {
+        expires_at: now().saturating_add(Duration::from_secs(1_800)),
+        ..entry()
+    };
+    for (added, count) in [(late, 1), (entry(), 2)] {
+        let outcome = store.add(&user, added, None, now()).await;
+        assert_eq!(outcome.unwrap(), AddOutcome::Added(count));
+        lives_for(index.clone(), 1_800..=1_860);
+    }
+    // What has expired goes when something is added.
+    let latest = IndexEntry {
+        expires_at: late.expires_at.saturating_add(Duration::from_secs(600)),
+        ..entry()
+    };
+    let outcome = store.add(&user, latest, None, late.expires_at).await;
+    assert_eq!(outcome.unwrap(), AddOutcome::Added(1));
+    assert_eq!(redis.command(&["HLEN", &index]), "1");
+}
+
+/// While the server is away calls fail at once, and two seconds after its return they succeed.
+#[tokio::test]
+async fn a_server_that_is_back_is_used_at_once() {
+    let redis = Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let store = store_at(&redis.url(), "session:").await;
+    let (key, record) = (fresh_key(), live());
+    let created = store
+        .save(&key, record.clone(), Expect::Absent, now())
+        .await;
+    assert_eq!(created.unwrap(), SaveOutcome::Saved);
+
+    redis.kill();
+    let killed = Instant::now();
+    assert!(store.load(&key, now()).await.is_err());
+    // By now the client has found out.
+    tokio::time::sleep(Duration::from_millis(500).saturating_sub(killed.elapsed())).await;
+    let asked = Instant::now();
+    let saved = store
+        .save(&fresh_key(), live(), Expect::Absent, now())
+        .await;
+    assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::NotApplied);
+    assert!(asked.elapsed() < Duration::from_millis(500));
+
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    redis.restart();
+    let found = load_soon(&store, &key, Duration::from_secs(2)).await;
+    assert_eq!(found, Some(record));
+}
+
+/// A server that doesn't answer is an error in time, and what it was asked is not known.
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_not_waited_for() {
+    let redis = Redis::start(&[]);
+    let builder = RedisStore::builder().timeout(Duration::from_millis(300));
+    let store = builder.connect(&redis.url()).await.unwrap();
+    redis.pause();
+    let asked = Instant::now();
+    let saved = store
+        .save(&fresh_key(), live(), Expect::Absent, now())
+        .await;
+    assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Unknown);
+    assert!(asked.elapsed() < Duration::from_secs(2));
+    redis.resume();
+    let found = load_soon(&store, &fresh_key(), Duration::from_secs(2)).await;
+    assert_eq!(found, None);
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_told_at_once() {
+    let redis = Redis::start(&["--requirepass", "right"]);
+    let wrong = format!("redis://:wrong@127.0.0.1:{}", redis.port());
+    let error = RedisStore::connect(&wrong).await.unwrap_err();
+    assert!(!error.is_config() && !format!("{error:?}").contains("wrong@"));
+    RedisStore::connect(&redis.url()).await.unwrap();
+}
+
+/// A way to a server that can lose its next answer, and the connection with it.
+fn lossy_relay(server: u16) -> (u16, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let loses_next = Arc::new(AtomicBool::new(false));
+    let shared = loses_next.clone();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+            let (mut questions, mut asked) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut questions, &mut asked));
+            let loses_next = shared.clone();
+            thread::spawn(move || {
+                let mut answer = [0; 4_096];
+                while let Ok(length @ 1..) = server.read(&mut answer) {
+                    let is_lost = loses_next.swap(false, Ordering::SeqCst);
+                    if is_lost || client.write_all(&answer[..length]).is_err() {
+                        break;
+                    }
+                }
+                for end in [client, server] {
+                    let _ = end.shutdown(Shutdown::Both);
+                }
+            });
+        }
+    });
+    (port, loses_next)
+}

@@ -1,0 +1,76 @@
+//! What MySQL and MariaDB are asked.
+
+use crate::shared::{Sql, Table, first_statement};
+
+const SCHEMA: &str = include_str!("../../schema/mysql.sql");
+
+/// The statements, with the table's name in them.
+pub(super) struct Statements {
+    pub(super) versions: Sql,
+    pub(super) version: Sql,
+    pub(super) schema: Sql,
+    pub(super) load: Sql,
+    pub(super) insert: Sql,
+    pub(super) replace_expired: Sql,
+    pub(super) replace: Sql,
+    pub(super) delete: Sql,
+    pub(super) touch: Sql,
+    pub(super) sweep: Sql,
+    pub(super) sweep_users: Sql,
+    pub(super) list: Sql,
+    pub(super) forget: Sql,
+    pub(super) enter: Sql,
+    pub(super) remove: Sql,
+}
+
+impl Statements {
+    pub(super) fn on(table: &Table) -> Self {
+        let sql = |statement| table.sql(statement);
+        Self {
+            versions: sql(first_statement(SCHEMA)),
+            version: sql("SELECT MAX(version) FROM sessions_schema"),
+            schema: sql(SCHEMA),
+            load: sql(
+                "SELECT version, expires_at, last_active_at, record FROM sessions \
+                 WHERE session_key = ? AND expires_at > ?",
+            ),
+            // Not with `ON DUPLICATE KEY UPDATE`: as sqlx has the server count the rows that were found and not those
+            // that were changed, one that was left as it was would look like one that was inserted. Nor with
+            // `IGNORE`, which also ignores that a value doesn't fit.
+            insert: sql(
+                "INSERT INTO sessions (version, expires_at, last_active_at, record, session_key) \
+                 VALUES (?, ?, ?, ?, ?)",
+            ),
+            replace_expired: sql(
+                "UPDATE sessions SET version = ?, expires_at = ?, last_active_at = ?, record = ? \
+                 WHERE session_key = ? AND expires_at <= ?",
+            ),
+            replace: sql(
+                "UPDATE sessions SET version = ?, expires_at = ?, last_active_at = ?, record = ? \
+                 WHERE session_key = ? AND expires_at > ? AND version = ?",
+            ),
+            delete: sql("DELETE FROM sessions WHERE session_key = ?"),
+            touch: sql(
+                "UPDATE sessions SET version = ?, expires_at = GREATEST(expires_at, ?), \
+                 last_active_at = GREATEST(last_active_at, ?) \
+                 WHERE session_key = ? AND version = ? AND expires_at > ? AND last_active_at IS NOT NULL",
+            ),
+            // One statement, which sees each row as it is when it has locked it: one that was just extended stays.
+            sweep: sql("DELETE FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"),
+            sweep_users: sql(
+                "DELETE FROM sessions_users WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+            ),
+            list: sql(
+                "SELECT session_key, handle, added_at, expires_at FROM sessions_users \
+                 WHERE user_key = ? AND expires_at > ? ORDER BY added_at, session_key",
+            ),
+            forget: sql("DELETE FROM sessions_users WHERE user_key = ? AND expires_at <= ?"),
+            // What is new comes twice, because MySQL and MariaDB have no common name for it that isn't deprecated.
+            enter: sql(
+                "INSERT INTO sessions_users (user_key, session_key, handle, added_at, expires_at) \
+                 VALUES (?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE handle = ?, added_at = ?, expires_at = ?",
+            ),
+            remove: sql("DELETE FROM sessions_users WHERE user_key = ? AND session_key = ?"),
+        }
+    }
+}

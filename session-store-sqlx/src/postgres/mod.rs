@@ -1,0 +1,268 @@
+//! Sessions in PostgreSQL.
+
+mod index;
+mod statements;
+
+use std::fmt;
+use std::sync::Arc;
+
+use session_core::store::{
+    Expect, SaveOutcome, SessionStore, StoreError, Touch, UserIndex, async_trait,
+};
+use session_core::{Record, StoreKey, Timestamp};
+use sqlx::error::DatabaseError;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
+use sqlx::query::{Query, QueryAs};
+use sqlx::{Executor as _, FromRow, Postgres, SqlSafeStr};
+
+use crate::shared::{
+    ATTEMPTS, Columns, Lease, RESTLESS, Row, SetupError, Table, count, failed, is_current, millis,
+    removed, unavailable,
+};
+use statements::Statements;
+
+/// Each statement sees what was committed before it, whatever the database's default is: those behind a lock see
+/// what was done by whoever had it before.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// The advisory lock of those who set up tables: "sessions" in ASCII.
+const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"sessions");
+
+/// Sessions in PostgreSQL 12 or later. Cloning is cheap, and clones share the pool.
+///
+/// [`migrate`](Self::migrate) makes the tables, or the application's own migrations do:
+///
+/// ```sql
+#[doc = include_str!("../../schema/postgres.sql")]
+/// ```
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    table: Table,
+    sql: Arc<Statements>,
+}
+
+impl PostgresStore {
+    /// Sessions in the table `sessions`. Asks the database nothing yet.
+    pub fn new(pool: PgPool) -> Self {
+        Self::with_checked_table(pool, Table::default())
+    }
+
+    /// Sessions in a table of this name, before which a schema and a dot may come. The names of the other tables
+    /// are made from it. It isn't quoted, so that upper case is lower case, and reserved words don't work.
+    ///
+    /// # Errors
+    /// [`SetupError::TableName`] if it is longer than 40 characters, or anything but letters, digits and underscores.
+    pub fn with_table(pool: PgPool, table: &str) -> Result<Self, SetupError> {
+        Ok(Self::with_checked_table(pool, Table::new(table, true)?))
+    }
+
+    /// Makes the tables, unless they are there. Several processes may do this at once.
+    ///
+    /// It needs the right to create tables in the schema, even where they are there already.
+    ///
+    /// # Errors
+    /// [`SetupError::NewerSchema`] if a newer version of this library has made them, and
+    /// [`SetupError::Database`] if the database can't be reached, or refuses.
+    pub async fn migrate(&self) -> Result<(), SetupError> {
+        let mut lease = Lease::take(&self.pool).await?;
+        lease.execute(BEGIN).await?;
+        // Without the lock `IF NOT EXISTS` fails for all but one of those who find nothing at the same time.
+        let lock = query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK);
+        lock.execute(&mut *lease).await?;
+        lease.execute(&self.sql.versions).await?;
+        let (found,): (Option<i64>,) = query_as(&self.sql.version).fetch_one(&mut *lease).await?;
+        if !is_current(found)? {
+            lease.execute(&self.sql.schema).await?;
+        }
+        lease.execute("COMMIT").await?;
+        lease.finish();
+        Ok(())
+    }
+
+    /// The pool that the store was made with.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The name of the records' table.
+    pub fn table(&self) -> &str {
+        self.table.as_str()
+    }
+
+    fn with_checked_table(pool: PgPool, table: Table) -> Self {
+        let sql = Arc::new(Statements::on(&table));
+        Self { pool, table, sql }
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.pool.acquire().await.map_err(unavailable)
+    }
+
+    async fn find(
+        &self,
+        connection: &mut PgConnection,
+        key: &StoreKey,
+        now: Timestamp,
+    ) -> Result<Option<Record>, StoreError> {
+        let row: Option<Columns> = query_as(&self.sql.load)
+            .bind(key.as_bytes().as_slice())
+            .bind(millis(now))
+            .fetch_optional(connection)
+            .await
+            .map_err(store_error)?;
+        row.map(Row::read).transpose()
+    }
+
+    /// Writes the row if what is there is what `expect` says, and says whether it did.
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        key: &StoreKey,
+        row: &Row,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = match expect {
+            Expect::Absent => &self.sql.create,
+            Expect::Version(_) => &self.sql.replace,
+        };
+        let mut statement = query(sql)
+            .bind(key.as_bytes().as_slice())
+            .bind(row.version.as_slice())
+            .bind(row.expires_at)
+            .bind(row.last_active_at)
+            .bind(row.record.as_slice())
+            .bind(millis(now));
+        if let Expect::Version(version) = expect {
+            statement = statement.bind(version.as_bytes().as_slice());
+        }
+        let done = statement.execute(connection).await.map_err(store_error)?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("table", &self.table())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Every call is one statement, and a second one where a write found no row that it could change: to see why. The
+/// second sees everything that was committed before it, so that what it finds was true during the call. Asking in
+/// the same statement would give answers from before the write.
+#[async_trait]
+impl SessionStore for PostgresStore {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let mut connection = self.connection().await?;
+        self.find(&mut connection, key, now).await
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let row = Row::of(&record);
+        let mut connection = self.connection().await?;
+        for _ in 0..ATTEMPTS {
+            if self.write(&mut connection, key, &row, expect, now).await? {
+                return Ok(SaveOutcome::Saved);
+            }
+            let current = self.find(&mut connection, key, now).await?;
+            match expect.check(current.as_ref()) {
+                SaveOutcome::Saved => {} // It has come to be as expected just now.
+                outcome => return Ok(outcome),
+            }
+        }
+        Err(StoreError::not_applied(RESTLESS))
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let mut connection = self.connection().await?;
+        let delete = query(&self.sql.delete).bind(key.as_bytes().as_slice());
+        delete
+            .execute(&mut *connection)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn touch(
+        &self,
+        key: &StoreKey,
+        touch: Touch,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let mut connection = self.connection().await?;
+        for _ in 0..ATTEMPTS {
+            let update = query(&self.sql.touch)
+                .bind(key.as_bytes().as_slice())
+                .bind(touch.version.as_bytes().as_slice())
+                .bind(millis(touch.expires_at))
+                .bind(millis(touch.last_active_at))
+                .bind(touch.expected.as_bytes().as_slice())
+                .bind(millis(now));
+            let done = update
+                .execute(&mut *connection)
+                .await
+                .map_err(store_error)?;
+            if done.rows_affected() > 0 {
+                return Ok(SaveOutcome::Saved);
+            }
+            match self.find(&mut connection, key, now).await? {
+                None => return Ok(SaveOutcome::Missing),
+                Some(current) => match touch.apply(current) {
+                    Ok(_) => {} // It has come to be as expected just now.
+                    Err(outcome) => return Ok(outcome),
+                },
+            }
+        }
+        Err(StoreError::not_applied(RESTLESS))
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let mut connection = self.connection().await?;
+        let mut done = 0;
+        for sql in [&self.sql.sweep, &self.sql.sweep_users] {
+            let left = limit.saturating_sub(done);
+            if left > 0 {
+                let sweep = query(sql).bind(millis(now)).bind(count(left));
+                let swept = sweep.execute(&mut *connection).await.map_err(store_error)?;
+                done += removed(swept.rows_affected());
+            }
+        }
+        Ok(done)
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        Some(self)
+    }
+}
+
+fn query<'q>(sql: impl SqlSafeStr) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(sql)
+}
+
+fn query_as<'q, T>(sql: impl SqlSafeStr) -> QueryAs<'q, Postgres, T, PgArguments>
+where
+    T: for<'r> FromRow<'r, PgRow>,
+{
+    sqlx::query_as(sql)
+}
+
+fn store_error(error: sqlx::Error) -> StoreError {
+    failed(error, is_refusal)
+}
+
+/// Whether nothing was done because the server said no. An error that ends the connection (a shutdown, say) may take
+/// the place of the answer to a commit that went well, and so says nothing.
+fn is_refusal(answer: &(dyn DatabaseError + 'static)) -> bool {
+    let code = answer.code().unwrap_or_default();
+    !(code.starts_with("08") || code.starts_with("57P") || code == "40003")
+}

@@ -1,0 +1,88 @@
+//! What PostgreSQL is asked.
+
+use crate::shared::{Sql, Table, first_statement};
+
+const SCHEMA: &str = include_str!("../../schema/postgres.sql");
+
+/// The statements, with the table's name in them.
+pub(super) struct Statements {
+    pub(super) versions: Sql,
+    pub(super) version: Sql,
+    pub(super) schema: Sql,
+    pub(super) load: Sql,
+    pub(super) create: Sql,
+    pub(super) replace: Sql,
+    pub(super) delete: Sql,
+    pub(super) touch: Sql,
+    pub(super) sweep: Sql,
+    pub(super) sweep_users: Sql,
+    pub(super) list: Sql,
+    pub(super) list_locked: Sql,
+    pub(super) forget: Sql,
+    pub(super) enter: Sql,
+    pub(super) remove: Sql,
+}
+
+impl Statements {
+    pub(super) fn on(table: &Table) -> Self {
+        let sql = |statement| table.sql(statement);
+        Self {
+            versions: sql(first_statement(SCHEMA)),
+            version: sql("SELECT MAX(version) FROM sessions_schema"),
+            schema: sql(SCHEMA),
+            load: sql(
+                "SELECT version, expires_at, last_active_at, record FROM sessions \
+                 WHERE session_key = $1 AND expires_at > $2",
+            ),
+            create: sql(
+                "INSERT INTO sessions AS held (session_key, version, expires_at, last_active_at, record) \
+                 VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT (session_key) DO UPDATE SET version = EXCLUDED.version, \
+                 expires_at = EXCLUDED.expires_at, last_active_at = EXCLUDED.last_active_at, \
+                 record = EXCLUDED.record WHERE held.expires_at <= $6",
+            ),
+            replace: sql(
+                "UPDATE sessions SET version = $2, expires_at = $3, last_active_at = $4, record = $5 \
+                 WHERE session_key = $1 AND expires_at > $6 AND version = $7",
+            ),
+            delete: sql("DELETE FROM sessions WHERE session_key = $1"),
+            touch: sql(
+                "UPDATE sessions SET version = $2, expires_at = GREATEST(expires_at, $3), \
+                 last_active_at = GREATEST(last_active_at, $4) \
+                 WHERE session_key = $1 AND version = $5 AND expires_at > $6 AND last_active_at IS NOT NULL",
+            ),
+            // Whoever finds a row locked waits and looks again: the row may have been extended, or be gone. To skip
+            // it would leave rows behind and say that there are none. In one order, sweepers can't lock each other
+            // out; and the rows are chosen once, which a subselect in the condition wouldn't promise.
+            sweep: sql(
+                "WITH expired AS MATERIALIZED (SELECT session_key FROM sessions WHERE expires_at <= $1 \
+                 ORDER BY expires_at, session_key LIMIT $2 FOR UPDATE) \
+                 DELETE FROM sessions AS held USING expired \
+                 WHERE held.session_key = expired.session_key AND held.expires_at <= $1",
+            ),
+            sweep_users: sql(
+                "WITH expired AS MATERIALIZED (SELECT user_key, session_key FROM sessions_users \
+                 WHERE expires_at <= $1 ORDER BY expires_at, user_key, session_key LIMIT $2 FOR UPDATE) \
+                 DELETE FROM sessions_users AS held USING expired \
+                 WHERE held.user_key = expired.user_key AND held.session_key = expired.session_key \
+                 AND held.expires_at <= $1",
+            ),
+            list: sql(
+                "SELECT session_key, handle, added_at, expires_at FROM sessions_users \
+                 WHERE user_key = $1 AND expires_at > $2 ORDER BY added_at, session_key",
+            ),
+            list_locked: sql(
+                "SELECT session_key, handle, added_at, expires_at FROM sessions_users \
+                 WHERE user_key = $1 AND expires_at > $2 ORDER BY added_at, session_key FOR UPDATE",
+            ),
+            forget: sql("DELETE FROM sessions_users WHERE user_key = $1 AND expires_at <= $2"),
+            enter: sql(
+                "INSERT INTO sessions_users (user_key, session_key, handle, added_at, expires_at) \
+                 VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT (user_key, session_key) DO UPDATE SET handle = EXCLUDED.handle, \
+                 added_at = EXCLUDED.added_at, expires_at = EXCLUDED.expires_at",
+            ),
+            remove: sql("DELETE FROM sessions_users WHERE user_key = $1 AND session_key = $2"),
+        }
+    }
+}

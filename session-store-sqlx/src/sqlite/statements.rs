@@ -1,0 +1,76 @@
+//! What SQLite is asked.
+
+use crate::shared::{Sql, Table, first_statement};
+
+const SCHEMA: &str = include_str!("../../schema/sqlite.sql");
+
+/// The statements, with the table's name in them.
+pub(super) struct Statements {
+    pub(super) versions: Sql,
+    pub(super) version: Sql,
+    pub(super) schema: Sql,
+    pub(super) load: Sql,
+    pub(super) create: Sql,
+    pub(super) replace: Sql,
+    pub(super) delete: Sql,
+    pub(super) touch: Sql,
+    pub(super) sweep: Sql,
+    pub(super) sweep_users: Sql,
+    pub(super) list: Sql,
+    pub(super) forget: Sql,
+    pub(super) enter: Sql,
+    pub(super) remove: Sql,
+}
+
+impl Statements {
+    pub(super) fn on(table: &Table) -> Self {
+        let sql = |statement| table.sql(statement);
+        Self {
+            versions: sql(first_statement(SCHEMA)),
+            version: sql("SELECT MAX(version) FROM sessions_schema"),
+            schema: sql(SCHEMA),
+            load: sql(
+                "SELECT version, expires_at, last_active_at, record FROM sessions \
+                 WHERE session_key = ?1 AND expires_at > ?2",
+            ),
+            create: sql(
+                "INSERT INTO sessions AS held (session_key, version, expires_at, last_active_at, record) \
+                 VALUES (?1, ?2, ?3, ?4, ?5) \
+                 ON CONFLICT (session_key) DO UPDATE SET version = excluded.version, \
+                 expires_at = excluded.expires_at, last_active_at = excluded.last_active_at, \
+                 record = excluded.record WHERE held.expires_at <= ?6",
+            ),
+            replace: sql(
+                "UPDATE sessions SET version = ?2, expires_at = ?3, last_active_at = ?4, record = ?5 \
+                 WHERE session_key = ?1 AND expires_at > ?6 AND version = ?7",
+            ),
+            delete: sql("DELETE FROM sessions WHERE session_key = ?1"),
+            touch: sql(
+                "UPDATE sessions SET version = ?2, expires_at = MAX(expires_at, ?3), \
+                 last_active_at = MAX(last_active_at, ?4) \
+                 WHERE session_key = ?1 AND version = ?5 AND expires_at > ?6 AND last_active_at IS NOT NULL",
+            ),
+            // A statement that writes has the file's one write lock from before it reads, so that what it chooses
+            // can't be extended before it removes it.
+            sweep: sql("DELETE FROM sessions WHERE rowid IN \
+                 (SELECT rowid FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)"),
+            sweep_users: sql(
+                "DELETE FROM sessions_users WHERE (user_key, session_key) IN \
+                 (SELECT user_key, session_key FROM sessions_users WHERE expires_at <= ?1 \
+                 ORDER BY expires_at LIMIT ?2)",
+            ),
+            list: sql(
+                "SELECT session_key, handle, added_at, expires_at FROM sessions_users \
+                 WHERE user_key = ?1 AND expires_at > ?2 ORDER BY added_at, session_key",
+            ),
+            forget: sql("DELETE FROM sessions_users WHERE user_key = ?1 AND expires_at <= ?2"),
+            enter: sql(
+                "INSERT INTO sessions_users (user_key, session_key, handle, added_at, expires_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5) \
+                 ON CONFLICT (user_key, session_key) DO UPDATE SET handle = excluded.handle, \
+                 added_at = excluded.added_at, expires_at = excluded.expires_at",
+            ),
+            remove: sql("DELETE FROM sessions_users WHERE user_key = ?1 AND session_key = ?2"),
+        }
+    }
+}
