@@ -6,6 +6,7 @@ pub mod cli;
 mod on_actix;
 mod on_axum;
 mod on_poem;
+pub mod store;
 
 use std::io;
 use std::net::TcpListener;

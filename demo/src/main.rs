@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use session_core::{SessionManager, Sweeper};
 use session_demo::cli::{Options, USAGE};
 use session_demo::{SHUTDOWN_TIME, serve};
-use session_store_memory::MemoryStore;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -36,11 +35,13 @@ async fn run() -> Result<(), String> {
     };
     let Options {
         framework,
+        store,
+        store_timeout,
         listen,
         config,
         secret_is_random,
     } = options;
-    let store = MemoryStore::new();
+    let store = store.open(store_timeout).await?;
     tokio::spawn(Sweeper::new(store.clone()).run());
     let (listener, address) =
         bind(&listen).map_err(|error| format!("can't listen on {listen}: {error}"))?;

@@ -1,0 +1,147 @@
+//! Where the demo keeps its sessions.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::store::SessionStore;
+use session_store_memory::MemoryStore;
+
+/// A store that the command line names and this build has.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// In this process.
+    Memory,
+    /// A server or a cluster of Redis's, with the whole URL.
+    #[cfg(feature = "redis")]
+    Redis(String),
+    /// PostgreSQL, with the whole URL.
+    #[cfg(feature = "postgres")]
+    Postgres(String),
+    /// MySQL or MariaDB, with the whole URL.
+    #[cfg(feature = "mysql")]
+    MySql(String),
+    /// SQLite, with the file's path.
+    #[cfg(feature = "sqlite")]
+    Sqlite(String),
+}
+
+impl StoreUrl {
+    /// Reads what stands behind `--store`. The error is a line that shows nothing of the URL but its scheme: the
+    /// rest may hold a password.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let Some((scheme, rest)) = url.split_once(':') else {
+            return Err("--store needs a URL such as memory: or redis://127.0.0.1".to_owned());
+        };
+        match scheme {
+            "memory" if rest.is_empty() => Ok(Self::Memory),
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" | "redis-cluster" => Ok(Self::Redis(url.to_owned())),
+            #[cfg(feature = "postgres")]
+            "postgres" => Ok(Self::Postgres(url.to_owned())),
+            #[cfg(feature = "mysql")]
+            "mysql" => Ok(Self::MySql(url.to_owned())),
+            #[cfg(feature = "sqlite")]
+            "sqlite" if !rest.is_empty() => Ok(Self::Sqlite(rest.to_owned())),
+            _ => Err(match missing_feature(scheme) {
+                Some(feature) => format!(
+                    "--store {scheme}:… isn't in this build: build it with --features {feature}, or with \
+                     --all-features"
+                ),
+                None => format!(
+                    "--store {scheme}:… is unknown: use memory:, redis://, rediss://, redis-cluster://, postgres://, \
+                     mysql:// or sqlite:PATH"
+                ),
+            }),
+        }
+    }
+
+    /// Opens the store, with its tables made, within `timeout`.
+    pub async fn open(&self, timeout: Duration) -> Result<Arc<dyn SessionStore>, String> {
+        match tokio::time::timeout(timeout, self.connect()).await {
+            Ok(Ok(store)) => Ok(store),
+            Ok(Err(error)) => Err(format!("--store {self}: {}", one_line(&*error))),
+            Err(_) => Err(format!("--store {self}: no answer within {timeout:?}")),
+        }
+    }
+
+    async fn connect(&self) -> Result<Arc<dyn SessionStore>, Box<dyn std::error::Error>> {
+        Ok(match self {
+            Self::Memory => Arc::new(MemoryStore::new()),
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => Arc::new(session_store_redis::RedisStore::connect(url).await?),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => {
+                let pool = sqlx::postgres::PgPoolOptions::new().max_connections(POOL);
+                let store = session_store_sqlx::PostgresStore::new(pool.connect(url).await?);
+                store.migrate().await?;
+                Arc::new(store)
+            }
+            #[cfg(feature = "mysql")]
+            Self::MySql(url) => {
+                let pool = sqlx::mysql::MySqlPoolOptions::new().max_connections(POOL);
+                let store = session_store_sqlx::MySqlStore::new(pool.connect(url).await?);
+                store.migrate().await?;
+                Arc::new(store)
+            }
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => {
+                let store = session_store_sqlx::SqliteStore::open(path).await?;
+                store.migrate().await?;
+                Arc::new(store)
+            }
+        })
+    }
+}
+
+/// How many connections to a database the demo has.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const POOL: u32 = 16;
+
+/// The feature of this crate with which a store would be there.
+fn missing_feature(scheme: &str) -> Option<&'static str> {
+    match scheme {
+        "redis" | "rediss" | "redis-cluster" if !cfg!(feature = "redis") => Some("redis"),
+        "postgres" if !cfg!(feature = "postgres") => Some("postgres"),
+        "mysql" if !cfg!(feature = "mysql") => Some("mysql"),
+        "sqlite" if !cfg!(feature = "sqlite") => Some("sqlite"),
+        _ => None,
+    }
+}
+
+/// An error with its sources, on one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        source = error.source();
+    }
+    line.replace(['\n', '\r'], " ")
+}
+
+/// The scheme alone: the rest of a URL may hold a password.
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory:",
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => "redis:…",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "postgres:…",
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => "mysql:…",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "sqlite:…",
+        })
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreUrl({self})")
+    }
+}
