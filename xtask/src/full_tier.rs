@@ -1,4 +1,5 @@
-//! `test`: the full tier, which is the quick one, the browser test, the checks of the tree and the mutants.
+//! `test`: the full tier, which is the quick one, the browser test, the tests of the stores that need a server, the
+//! checks of the tree and the mutants.
 
 use std::time::Instant;
 
@@ -10,12 +11,16 @@ type Stage<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
 
 pub(crate) fn run(missing_tools: Missing) -> Result<()> {
     let browser_test = "test --package session-demo --features browser-tests --test browser";
-    let stages: [Stage<'_>; 5] = [
+    let engines = "test --package session-test-servers --package session-store-redis \
+                   --package session-store-sqlx --package session-engine-tests --all-features";
+    let processes =
+        "test --package session-demo --features redis,postgres,mysql,sqlite --test processes";
+    let stages: [Stage<'_>; 7] = [
         ("tools", &|| tools::provide(missing_tools)),
-        ("quick tier", &|| {
-            process::run(&mut cargo("test --workspace"))
-        }),
+        ("quick tier", &|| process::run(&mut cargo("test"))),
         ("browser test", &|| process::run(&mut cargo(browser_test))),
+        ("stores with servers", &|| process::run(&mut cargo(engines))),
+        ("several processes", &|| process::run(&mut cargo(processes))),
         ("checks of the tree", &checks_of_the_tree),
         ("mutants", &|| mutants::run("")),
     ];

@@ -1,6 +1,7 @@
 //! The programs that the full tier of tests needs: whether they are there, and their installation.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
@@ -13,7 +14,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 2] = [
+const TOOLS: [Tool; 7] = [
     Tool {
         program: "chromium",
         package: "chromium",
@@ -23,6 +24,31 @@ const TOOLS: [Tool; 2] = [
         program: "chromedriver",
         package: "chromium-driver",
         needed_for: "the demo's browser test",
+    },
+    Tool {
+        program: "redis-server",
+        package: "redis-server",
+        needed_for: "the tests on Redis",
+    },
+    Tool {
+        program: "postgres",
+        package: "postgresql",
+        needed_for: "the tests on PostgreSQL",
+    },
+    Tool {
+        program: "initdb",
+        package: "postgresql",
+        needed_for: "the tests on PostgreSQL",
+    },
+    Tool {
+        program: "mariadbd",
+        package: "mariadb-server",
+        needed_for: "the tests on MariaDB",
+    },
+    Tool {
+        program: "openssl",
+        package: "openssl",
+        needed_for: "the certificates of the tests with TLS",
     },
 ];
 
@@ -62,10 +88,19 @@ fn missing(tools: &'static [Tool], is_there: impl Fn(&str) -> bool) -> Vec<&'sta
 
 fn is_installed(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|directory| {
+    let mut directories = env::split_paths(&path).chain(outside_of_the_path());
+    directories.any(|directory| {
         fs::metadata(directory.join(program))
             .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
     })
+}
+
+/// Where Debian puts servers: not every user has the one in the path, and nobody the others, of which there is
+/// one for each version of PostgreSQL.
+fn outside_of_the_path() -> impl Iterator<Item = PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let postgresql = versions.flatten().map(|version| version.path().join("bin"));
+    postgresql.chain([PathBuf::from("/usr/sbin")])
 }
 
 fn explain(missing: &[&Tool]) -> String {
@@ -82,7 +117,7 @@ fn explain(missing: &[&Tool]) -> String {
     message
         + &format!(
             "Install the packages {packages}, or run `cargo xtask test --install` as root.\n\
-             Without them, `cargo test --workspace` runs the quick tier."
+             Without them, `cargo test` runs the quick tier."
         )
 }
 

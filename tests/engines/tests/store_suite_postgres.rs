@@ -7,7 +7,11 @@
 use std::time::Duration;
 
 use session_conformance::store::{StoreHarness, run};
-use session_core::{Clock as _, OsRandom, Random as _, StoreKey, SystemClock};
+use session_core::store::{Expect, SaveOutcome, SessionStore as _};
+use session_core::{
+    Clock as _, OsRandom, Random as _, Record, RecordState, StoreKey, SystemClock, Timestamp,
+    Version,
+};
 use session_store_sqlx::{PostgresStore, SetupError};
 use session_test_servers::Postgres;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
@@ -145,6 +149,44 @@ mod in_tokyo {
 
     session_conformance::store_suite!(InPostgres {
         greeting: Some("SET TIME ZONE 'Asia/Tokyo'")
+    });
+}
+
+/// SR-5: whatever zones the connections are in, a record expires at the same millisecond for all.
+#[test]
+fn expiry_is_the_same_in_every_time_zone() {
+    run(async {
+        let zones = ["UTC", "America/New_York", "Asia/Tokyo"];
+        let table = fresh_table();
+        let mut stores = Vec::new();
+        for zone in [
+            "SET TIME ZONE 'UTC'",
+            "SET TIME ZONE 'America/New_York'",
+            "SET TIME ZONE 'Asia/Tokyo'",
+        ] {
+            let greeting = Some(zone);
+            stores.push(InPostgres { greeting }.open(&table).await);
+        }
+        stores[0].migrate().await.expect("the tables can be made");
+        let now = SystemClock.now();
+        let expiry = now.saturating_add(Duration::from_secs(3600));
+        for (writer, at) in stores.iter().zip(1..) {
+            let key = StoreKey::from_bytes([at; 32]);
+            let record = Record {
+                version: Version::from_bytes([at; 16]),
+                expires_at: expiry,
+                state: RecordState::Ended { at: now },
+            };
+            let saved = writer.save(&key, record, Expect::Absent, now).await;
+            assert_eq!(saved.expect("the engine works"), SaveOutcome::Saved);
+            let before = Timestamp::from_unix_millis(expiry.as_unix_millis() - 1);
+            for (reader, zone) in stores.iter().zip(zones) {
+                let found = reader.load(&key, before).await.expect("the engine works");
+                assert!(found.is_some(), "before the expiry, in {zone}");
+                let found = reader.load(&key, expiry).await.expect("the engine works");
+                assert!(found.is_none(), "at the expiry, in {zone}");
+            }
+        }
     });
 }
 
