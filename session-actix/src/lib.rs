@@ -87,7 +87,7 @@ pub use middleware::{SessionMiddleware, SessionService};
 /// The core, for what isn't listed here: stores, clocks and the rest.
 pub use session_core;
 pub use session_core::{
-    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, Main, SameSite, Secret,
-    SessionConfig, SessionConfigBuilder, SessionKey, SessionManager, SessionRef, Sweeper,
-    Timestamp, UserBinding, WriteKey,
+    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, Login, Main, SameSite,
+    Secret, SessionConfig, SessionConfigBuilder, SessionInfo, SessionKey, SessionManager,
+    SessionRef, Sweeper, Timestamp, UserBinding, WhenFull, WriteKey,
 };

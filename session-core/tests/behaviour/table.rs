@@ -181,6 +181,10 @@ fn store(session: &Session) {
     session.set("stored", true).unwrap();
 }
 
+fn log_in(session: &Session) {
+    session.login("ada");
+}
+
 /// ID-6, SG-4, SR-4, CK-7, CM-2, CM-6, CM-8, RQ-8: every row of the document is what happens, and every row is tried.
 #[tokio::test]
 async fn every_request_costs_and_says_what_the_document_says() {
@@ -195,6 +199,7 @@ async fn every_request_costs_and_says_what_the_document_says() {
     let untouched = untouched.describe(None, &Response::new(&finished));
     row("doesn't use the session", untouched);
     let live = Row::with_session;
+    row("a user logs in", live().await.cells(log_in).await);
     row("reads", live().await.cells(read).await);
     row(
         "reads, activity due",
@@ -243,6 +248,10 @@ async fn every_request_costs_and_says_what_the_document_says() {
         "no cookie: stores",
         Row::without_session().cells(store).await,
     );
+    row(
+        "no cookie: a user logs in",
+        Row::without_session().cells(log_in).await,
+    );
     let undecided = |session: &Session| {
         store(session);
         session.delete("stored");
@@ -289,6 +298,10 @@ async fn every_request_costs_and_says_what_the_document_says() {
     row(
         "superseded id: stores",
         superseded().await.cells(store).await,
+    );
+    row(
+        "superseded id: a user logs in",
+        superseded().await.cells(log_in).await,
     );
     row(
         "superseded id: regenerates",
