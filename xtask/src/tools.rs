@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_missing_tool_is_explained() {
         assert!(missing(&TOOLS, |_| true).is_empty());
-        let message = explain(&missing(&TOOLS, |program| program == "chromium"));
+        let message = explain(&missing(&TOOLS, |program| program != "chromedriver"));
         assert!(
             message.contains("chromedriver for the demo's browser test"),
             "{message}"

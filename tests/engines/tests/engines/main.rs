@@ -1,0 +1,270 @@
+//! What shows only with real engines: the commands that a request costs, what a dump of the storage holds, what is left
+//! of a hundred thousand sessions, encrypted connections, and users whose devices are at it in several processes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that meets the unexpected fails by panicking, and its counts are for whoever runs it with \
+              --nocapture"
+)]
+
+/// Makes a check a test on every engine. The check is a function that takes the place in which it can work.
+macro_rules! on_every_engine {
+    ($check:ident) => {
+        mod $check {
+            use crate::Place;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_redis() {
+                super::$check(&Place::redis()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_a_redis_cluster() {
+                super::$check(&Place::redis_cluster()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                super::$check(&Place::postgres()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_mariadb() {
+                super::$check(&Place::mariadb()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                super::$check(&Place::sqlite()).await;
+            }
+        }
+    };
+}
+
+mod dump;
+mod expiry;
+mod tls;
+mod users;
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{env, fs, slice};
+
+use http::HeaderMap;
+use session_conformance::adapter::SECRET;
+use session_core::store::SessionStore;
+use session_core::{
+    Error, OsRandom, Random as _, Session, SessionConfig, SessionConfigBuilder, SessionManager,
+};
+use session_store_redis::RedisStore;
+use session_store_sqlx::{MySqlStore, PostgresStore, SqliteStore};
+use session_test_servers::{MariaDb, Postgres, Redis, RedisCluster};
+use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+/// How long a call, or all calls of one commit, may take. No visitor would wait so long; but here many tasks want the
+/// same rows at once, and the machine may have other things to do.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What each client of a server may have. The server has 500 for all tests that run at once.
+const CONNECTIONS_MAX: u32 = 16;
+
+/// Where the sessions of one test are: in an engine, with a key prefix, a table or a file that no other test uses.
+enum Place {
+    Redis {
+        /// The server, or the masters of the cluster.
+        nodes: &'static [Redis],
+        url: String,
+        prefix: String,
+    },
+    Postgres {
+        table: String,
+    },
+    MariaDb {
+        table: String,
+    },
+    Sqlite {
+        folder: Folder,
+    },
+}
+
+impl Place {
+    fn redis() -> Self {
+        let server = Redis::shared();
+        Self::Redis {
+            nodes: slice::from_ref(server),
+            url: server.url(),
+            prefix: format!("{}:", fresh_name()),
+        }
+    }
+
+    fn redis_cluster() -> Self {
+        let cluster = RedisCluster::shared();
+        Self::Redis {
+            nodes: cluster.masters(),
+            url: cluster.url(),
+            prefix: format!("{}:", fresh_name()),
+        }
+    }
+
+    fn postgres() -> Self {
+        Self::Postgres {
+            table: fresh_name(),
+        }
+    }
+
+    fn mariadb() -> Self {
+        Self::MariaDb {
+            table: fresh_name(),
+        }
+    }
+
+    fn sqlite() -> Self {
+        Self::Sqlite {
+            folder: Folder::new(),
+        }
+    }
+
+    /// A client with connections of its own, as another process would have one.
+    async fn open(&self) -> Arc<dyn SessionStore> {
+        match self {
+            Self::Redis { url, prefix, .. } => {
+                let builder = RedisStore::builder().key_prefix(prefix).timeout(PATIENCE);
+                Arc::new(builder.connect(url).await.expect("the server is there"))
+            }
+            Self::Postgres { table } => {
+                let store = PostgresStore::with_table(postgres_pool().await, table);
+                let store = store.expect("the name is one");
+                store.migrate().await.expect("the tables can be made");
+                Arc::new(store)
+            }
+            Self::MariaDb { table } => {
+                let store = MySqlStore::with_table(mariadb_pool().await, table);
+                let store = store.expect("the name is one");
+                store.migrate().await.expect("the tables can be made");
+                Arc::new(store)
+            }
+            Self::Sqlite { folder } => {
+                let store = SqliteStore::new(sqlite_pool(folder).await);
+                store.migrate().await.expect("the tables can be made");
+                Arc::new(store)
+            }
+        }
+    }
+}
+
+async fn postgres_pool() -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .test_before_acquire(false)
+        .connect(&Postgres::shared().url())
+        .await
+        .expect("the server is there")
+}
+
+async fn mariadb_pool() -> MySqlPool {
+    MySqlPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .test_before_acquire(false)
+        .connect(&MariaDb::shared().url())
+        .await
+        .expect("the server is there")
+}
+
+/// A pool that doesn't wait for the disk, unlike one that the store opens: no test here is about a loss of power, and
+/// some write hundreds of thousands of times.
+async fn sqlite_pool(folder: &Folder) -> SqlitePool {
+    let options = SqliteConnectOptions::new()
+        .filename(folder.0.join("sessions.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Off)
+        .busy_timeout(PATIENCE);
+    SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .connect_with(options)
+        .await
+        .expect("a file can be made")
+}
+
+/// A new folder, which goes with its owner.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = env::temp_dir().join(format!("session-engines-{}", fresh_name()));
+        fs::create_dir(&path).expect("the name is new");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is still open goes when it is closed; what can't be removed is the system's to clear.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A name that is good for a table, and that nobody else has.
+fn fresh_name() -> String {
+    format!("t{:016x}", u64::from_be_bytes(random()))
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    OsRandom
+        .fill(&mut bytes)
+        .expect("the system has random numbers");
+    bytes
+}
+
+/// The configuration that tests vary.
+fn config() -> SessionConfigBuilder {
+    SessionConfig::builder(SECRET).store_timeout(PATIENCE)
+}
+
+/// Runs a request with this cookie, or with none if it is empty. Gives what `work` gave, and the cookie that the
+/// browser has afterwards.
+async fn request<T, W>(
+    manager: &SessionManager,
+    cookie: &str,
+    work: impl FnOnce(Session) -> W,
+) -> Result<(T, String), Error>
+where
+    W: Future<Output = Result<T, Error>>,
+{
+    let handle = manager.handle();
+    let handler = async {
+        let session: Session = handle.load([cookie.as_bytes()]).await?;
+        work(session).await
+    };
+    let (result, finished) = handle.run(handler).await;
+    let output = result?;
+    if let Some(error) = finished.error() {
+        return Err(error.clone());
+    }
+    let mut headers = HeaderMap::new();
+    finished.apply(&mut headers);
+    Ok((output, cookie_after(cookie, &headers)))
+}
+
+fn cookie_after(cookie: &str, headers: &HeaderMap) -> String {
+    let Some(set) = headers.get("set-cookie") else {
+        return cookie.to_owned();
+    };
+    let set = set.to_str().expect("a cookie is ASCII");
+    let pair = set.split(';').next().unwrap_or_default();
+    // A removal gives the cookie an empty value.
+    if pair.ends_with('=') {
+        String::new()
+    } else {
+        pair.to_owned()
+    }
+}
