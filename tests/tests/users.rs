@@ -236,6 +236,36 @@ async fn a_cap_counts_the_living() {
     assert_eq!(scene.entries("ada").await.len(), 1);
 }
 
+/// US-3: logins that end each other before they are there try again: each goes through, and one session is
+/// left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logins_that_evict_each_other_all_go_through() {
+    const LOGINS: u32 = 50;
+    let scene = Scene::new(|config| config.max_sessions_per_user(1, WhenFull::EndOldest));
+    let gate = scene.store.hold(Call::Create);
+    let mut logins = tokio::task::JoinSet::new();
+    for _ in 0..LOGINS {
+        let manager = scene.manager.clone();
+        logins.spawn(async move {
+            let handle = manager.handle();
+            let request = async {
+                let session: Session = handle.load([]).await.unwrap();
+                session.login("ada");
+            };
+            let ((), finished) = handle.run(request).await;
+            (finished.error().cloned(), finished.changes_cookie())
+        });
+    }
+    // All have an entry, or have lost it again, and none has a record yet.
+    gate.wait_for(LOGINS).await;
+    gate.open();
+    for (error, has_cookie) in logins.join_all().await {
+        assert!(error.is_none() && has_cookie, "{error:?}");
+    }
+    assert_eq!(scene.manager.sessions_of("ada").await.unwrap().len(), 1);
+    assert_eq!(scene.entries("ada").await.len(), 1);
+}
+
 /// US-1: a user who logs in again and again, and never out, doesn't have more and more entries: each login
 /// looks after some old ones.
 #[tokio::test]

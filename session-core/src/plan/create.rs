@@ -2,8 +2,8 @@
 
 use super::admit::Admit;
 use super::{
-    Answer, Binding, Call, Context, CookieChange, Deed, Found, LiveSession, MAX_ID_DRAWS, Outcome,
-    Step,
+    Answer, Binding, Call, Context, CookieChange, Deed, Found, LiveSession, MAX_CONFLICTS,
+    MAX_ID_DRAWS, Outcome, Step, was_evicted,
 };
 use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
@@ -17,6 +17,8 @@ pub(super) struct Create {
     /// Whose session it will be.
     binding: Option<Binding>,
     draws: u32,
+    /// How often another login made room for itself by ending this one before it was there.
+    evictions: u32,
     state: State,
 }
 
@@ -35,6 +37,7 @@ impl Create {
             data,
             binding,
             draws: 0,
+            evictions: 0,
             state: State::Drawing,
         }
     }
@@ -55,7 +58,8 @@ impl Create {
                     dropped: None,
                 }))
             }
-            (State::Saving(taken), Answer::Saved(SaveOutcome::Conflict(_))) => {
+            (State::Saving(taken), Answer::Saved(SaveOutcome::Conflict(current))) => {
+                self.evictions += u32::from(was_evicted(current.as_deref()));
                 match taken.listed_user(cx) {
                     Some(user) => {
                         self.state = State::Unlisting;
@@ -74,7 +78,10 @@ impl Create {
 
     /// Draws an id, and enters it in the index of the user first, if there is one.
     fn draw(&mut self, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
-        if self.draws == MAX_ID_DRAWS {
+        if self.evictions > MAX_CONFLICTS {
+            return Err(super::too_many_conflicts());
+        }
+        if self.draws - self.evictions == MAX_ID_DRAWS {
             return Err(Error::new(
                 ErrorKind::Random,
                 "every id that the random generator gave was taken",

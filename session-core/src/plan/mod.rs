@@ -341,6 +341,12 @@ impl Outcome {
     }
 }
 
+/// Whether a new id's place was taken by the tombstone of a login that reached the cap and ended the oldest
+/// session, which was this one, about to be written.
+fn was_evicted(current: Option<&Record>) -> bool {
+    current.is_some_and(|record| matches!(record.state, RecordState::Ended { .. }))
+}
+
 fn no_randomness(error: RandomError) -> Error {
     Error::with_source(ErrorKind::Random, "the random generator failed", error)
 }

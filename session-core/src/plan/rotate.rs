@@ -18,7 +18,7 @@
 use super::admit::Admit;
 use super::{
     Answer, Binding, Call, Context, CookieChange, Deed, Found, LiveSession, MAX_CONFLICTS,
-    MAX_ERRORS, MAX_ID_DRAWS, Outcome, Step, too_many_conflicts,
+    MAX_ERRORS, MAX_ID_DRAWS, Outcome, Step, too_many_conflicts, was_evicted,
 };
 use crate::error::{Error, ErrorKind};
 use crate::id::{StoreKey, UserKey};
@@ -40,6 +40,8 @@ pub(super) struct Rotate {
     /// A burial may still land, though its answer was an error.
     ambiguous: bool,
     draws: u32,
+    /// How often another login made room for itself by ending the new id before it was there.
+    evictions: u32,
     errors: u32,
     conflicts: u32,
 }
@@ -72,6 +74,7 @@ impl Rotate {
             state,
             ambiguous: false,
             draws: 0,
+            evictions: 0,
             errors: 0,
             conflicts: 0,
         }
@@ -89,7 +92,10 @@ impl Rotate {
                 let step = admit.advance(answer, cx);
                 self.admit(admit, step)
             }
-            (State::Creating, Answer::Saved(SaveOutcome::Conflict(_))) => self.redraw(cx),
+            (State::Creating, Answer::Saved(SaveOutcome::Conflict(current))) => {
+                self.evictions += u32::from(was_evicted(current.as_deref()));
+                self.redraw(cx)
+            }
             (State::Creating, Answer::Saved(SaveOutcome::Saved)) => self.bury(cx),
             // The old id lives on; if the new record was written after all, nobody knows its id.
             (State::Creating, Answer::Failed(error)) => Err(error.into()),
@@ -138,7 +144,10 @@ impl Rotate {
 
     /// Draws an id, and enters it in the index of the user first, if there is one.
     fn draw(&mut self, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
-        if self.draws == MAX_ID_DRAWS {
+        if self.evictions > MAX_CONFLICTS {
+            return Err(too_many_conflicts());
+        }
+        if self.draws - self.evictions == MAX_ID_DRAWS {
             return Err(Error::new(
                 ErrorKind::Random,
                 "every id that the random generator gave was taken",
