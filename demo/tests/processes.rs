@@ -105,11 +105,33 @@ fn everything_holds_on(name: &str, store: &str) {
         work(&fleet);
         println!("{name}: {what}: {:.1} s", started.elapsed().as_secs_f64());
     };
+    timed("users", &|fleet| a_users_devices_are_shared(fleet));
     timed("increments", &|fleet| no_increment_is_lost(fleet));
     timed("slow writes against logouts", &|fleet| {
         no_slow_write_revives(name, fleet);
     });
     timed("rotations at once", &|fleet| one_rotation_wins(name, fleet));
+}
+
+/// US-1, US-2: a user who has logged in on one process is listed by the next, and ended by the third.
+fn a_users_devices_are_shared(fleet: &Fleet) {
+    let mut devices: Vec<_> = (0..4).map(|_| fleet.client()).collect();
+    for device in &mut devices {
+        device.send("POST /api/login", r#"{"user":"ada","remember":true}"#);
+    }
+    let mut phone = devices.remove(0);
+    let listed = phone.send("GET /api/sessions", "").0;
+    assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(4));
+    let other = devices[0].send("GET /api/info", "").0;
+    let line = format!("DELETE /api/sessions/{}", other["ref"].as_str().unwrap());
+    assert_eq!(phone.send(&line, "").0, json!({"ok": true}));
+    assert!(!devices[0].is_known() && devices[1].is_known());
+    let ended = phone.send("DELETE /api/sessions", "").0;
+    assert_eq!(ended, json!({"ended": 2}));
+    assert!(phone.is_known() && !devices[1].is_known() && !devices[2].is_known());
+    let left = phone.clone();
+    phone.send("POST /api/logout", "");
+    assert!(!left.is_known());
 }
 
 /// CM-5: of ten thousand increments of one session, from 32 clients, none is lost.

@@ -1,0 +1,78 @@
+//! What becomes of requests when their store fails: each fault on each engine, under load, and what was found as a
+//! table.
+//!
+//! ```text
+//! cargo test -p session-engine-tests --test faults
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic fails the cell in which it happens, and says why"
+)]
+
+mod cluster;
+mod file_limit;
+mod load;
+mod mariadb;
+mod matrix;
+mod postgres;
+mod redis;
+mod refusal;
+mod sqlite;
+mod strike;
+mod verdict;
+
+use std::io::{self, Write as _};
+use std::time::Instant;
+
+use session_core::{OsRandom, Random as _};
+
+use crate::cluster::Cluster;
+use crate::mariadb::OneMariaDb;
+use crate::matrix::{Matrix, column};
+use crate::postgres::OnePostgres;
+use crate::redis::OneRedis;
+use crate::sqlite::OneFile;
+
+/// One engine after the other, so that none is slow for another one's sake. All cells are tried and shown, whatever
+/// becomes of the first ones.
+#[test]
+fn every_engine_meets_every_fault() {
+    let started = Instant::now();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("there are threads");
+    // What a cell that panics leaves behind is dropped on this thread, and connections need a runtime for that.
+    let _context = runtime.enter();
+    let matrix = Matrix(vec![
+        column::<OneRedis>(&runtime),
+        column::<Cluster>(&runtime),
+        column::<OnePostgres>(&runtime),
+        column::<OneMariaDb>(&runtime),
+        column::<OneFile>(&runtime),
+    ]);
+    // Not by a macro, whose output is shown only when a test fails.
+    writeln!(io::stdout(), "\n{matrix}\nIn {:?}.", started.elapsed()).expect("somebody listens");
+    let problems = matrix.problems();
+    assert!(
+        problems.is_empty(),
+        "not every fault was met as it should be:\n{}",
+        problems.join("\n")
+    );
+}
+
+fn random_bytes(count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    OsRandom
+        .fill(&mut bytes)
+        .expect("the system has random numbers");
+    bytes
+}
+
+fn random_text(length: usize) -> String {
+    let bytes = random_bytes(length.div_ceil(2));
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
