@@ -1,5 +1,7 @@
 //! A user's sessions: listing them, and ending some of them.
 
+use std::collections::BTreeSet;
+
 use super::end::End;
 use super::survey::Survey;
 use super::{Answer, Call, Context, Step};
@@ -65,14 +67,15 @@ pub(crate) struct EndSessions {
     /// What is still to be ended, the next one last.
     entries: Vec<IndexEntry>,
     state: State,
-    ended: usize,
+    /// A session that was being rotated has two ids, and counts once.
+    ended: BTreeSet<SessionRef>,
 }
 
 #[derive(Debug)]
 enum State {
     Listing,
     Looking(IndexEntry),
-    Ending(End, StoreKey),
+    Ending(End, IndexEntry),
     Unlisting,
 }
 
@@ -83,7 +86,7 @@ impl EndSessions {
             which,
             entries: Vec::new(),
             state: State::Listing,
-            ended: 0,
+            ended: BTreeSet::new(),
         }
     }
 
@@ -100,7 +103,7 @@ impl EndSessions {
             (State::Looking(entry), Answer::Loaded(Some(record))) => {
                 let mut end = End::new(entry.key, Vec::new());
                 let step = end.start(Some(record), cx);
-                self.ending(end, entry.key, step)
+                self.ending(end, entry, step)
             }
             // A login may be about to write the record; it began later than this.
             (State::Looking(entry), Answer::Loaded(None)) => {
@@ -109,9 +112,9 @@ impl EndSessions {
                     false => self.next(),
                 }
             }
-            (State::Ending(mut end, key), answer) => {
+            (State::Ending(mut end, entry), answer) => {
                 let step = end.advance(answer, cx);
-                self.ending(end, key, step)
+                self.ending(end, entry, step)
             }
             // The session has ended; its entry is removed another time.
             (State::Unlisting, Answer::Unlisted | Answer::Failed(_)) => self.next(),
@@ -120,15 +123,17 @@ impl EndSessions {
         }
     }
 
-    fn ending(&mut self, end: End, key: StoreKey, step: Step<()>) -> Step<usize> {
+    fn ending(&mut self, end: End, entry: IndexEntry, step: Step<()>) -> Step<usize> {
         match step {
             Step::Done(Ok(())) => {
-                self.ended += end.ended();
-                self.unlist(key)
+                if end.has_ended_one() {
+                    self.ended.insert(entry.handle);
+                }
+                self.unlist(entry.key)
             }
             Step::Done(Err(error)) => Step::Done(Err(error)),
             Step::Call(call) => {
-                self.state = State::Ending(end, key);
+                self.state = State::Ending(end, entry);
                 Step::Call(call)
             }
             Step::Pause(pause) => Step::Pause(pause),
@@ -149,7 +154,7 @@ impl EndSessions {
                 self.state = State::Looking(entry);
                 Step::Call(Call::Load(entry.key))
             }
-            None => Step::Done(Ok(self.ended)),
+            None => Step::Done(Ok(self.ended.len())),
         }
     }
 }

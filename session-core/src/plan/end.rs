@@ -21,7 +21,7 @@ pub(super) struct End {
     is_unlisting: bool,
     /// What is being buried was alive.
     was_alive: bool,
-    ended: usize,
+    has_ended_one: bool,
 }
 
 impl End {
@@ -35,13 +35,13 @@ impl End {
             listed: None,
             is_unlisting: false,
             was_alive: false,
-            ended: 0,
+            has_ended_one: false,
         }
     }
 
-    /// How many live sessions have been ended.
-    pub(super) fn ended(&self) -> usize {
-        self.ended
+    /// Whether what has ended was alive until then.
+    pub(super) fn has_ended_one(&self) -> bool {
+        self.has_ended_one
     }
 
     /// Starts with the record under the key, if it is known already.
@@ -107,7 +107,7 @@ impl End {
 
     /// The session is dead; its entry in the index goes after it.
     fn buried(&mut self, cx: &Context<'_>) -> Step<()> {
-        self.ended += usize::from(std::mem::take(&mut self.was_alive));
+        self.has_ended_one |= self.was_alive;
         match self.listed.take() {
             Some(user) => {
                 self.is_unlisting = true;

@@ -32,7 +32,10 @@ pub struct Postgres {
 impl Postgres {
     /// The server that this process's tests share. None of them may kill, pause or reconfigure it.
     pub fn shared() -> &'static Self {
-        static SHARED: LazyLock<Postgres> = LazyLock::new(|| Postgres::start(&[]));
+        static SHARED: LazyLock<Postgres> = LazyLock::new(|| {
+            // Far from where most machines are, so that a mix-up of zones shows.
+            Postgres::start(&[("timezone", "America/New_York")])
+        });
         &SHARED
     }
 
