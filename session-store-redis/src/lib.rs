@@ -62,7 +62,7 @@
 //! | delete | `DEL` | about 70, and 4 |
 //! | an entry of a user's index | `EVALSHA`, `HDEL`, `HGETALL` | about 240; a list has some 75 for each entry |
 //!
-//! A record is the session's data and some 60 bytes. The first time that a server is asked for a script, it is sent
+//! A record is the session's data and some 70 bytes. The first time that a server is asked for a script, it is sent
 //! the text instead, which costs one command more.
 //!
 //! A user of Redis's access control needs the commands `get`, `getrange`, `set`, `setrange`, `pexpire`, `del`, `hset`,
@@ -98,7 +98,10 @@
 //!   crash is taken for what is there after it.
 //! - **Failover.** Replicas lag behind. One that takes over, under Sentinel, in a cluster or by hand, lacks what was
 //!   last answered, with the same consequences. `min-replicas-to-write` and `min-replicas-max-lag` bound the gap.
-//! - **Reading from replicas** would break the contract all the time, and is never done.
+//! - **Reading from replicas** would break the contract all the time, and is never asked for. A single server
+//!   that is made a replica where it is, with `REPLICAOF`, keeps its connections: cut them (`CLIENT KILL TYPE
+//!   normal`), so that the store finds the new master behind the name. Sentinel and clusters see to that by
+//!   themselves.
 
 mod builder;
 mod cluster;

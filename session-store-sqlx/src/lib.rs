@@ -96,20 +96,23 @@
 //! end a deadlock, and then it certainly did nothing. A call that is dropped leaves nothing half-written. Records that
 //! can't be read are left alone until they expire.
 //!
-//! How long a write lasts that was answered depends on the engine's settings. None of them loses it when the process
-//! of the database is killed. When the machine loses power, or the database fails over to a replica that lagged, what
-//! is lost with the last writes includes the endings of sessions, which then live again:
+//! How long a write lasts that was answered depends on the engine's settings. Only with `synchronous_commit`
+//! off, or `innodb_flush_log_at_trx_commit = 0`, is it lost when the process of the database is killed. When the
+//! machine loses power, or the database fails over to a replica that lagged, what is lost with the last writes
+//! includes the endings of sessions, which then live again:
 //!
 //! - **PostgreSQL** keeps all with `fsync` and `synchronous_commit` on, as they are by default. With a standby, only
 //!   what `synchronous_standby_names` waits for survives a failover.
-//! - **MySQL and MariaDB** keep all with `innodb_flush_log_at_trx_commit = 1`, which is the default, and, where there
-//!   is a binary log, `sync_binlog = 1`, which isn't MariaDB's. Replicas lag unless replication is semi-synchronous at
-//!   least. In a cluster in which several servers can be written to, let the sessions use one of them.
+//! - **MySQL and MariaDB** keep all with `innodb_flush_log_at_trx_commit = 1`, which is the default, and, where
+//!   there is a binary log, `sync_binlog = 1`, which isn't MariaDB's. Replicas lag unless replication is
+//!   semi-synchronous at least, with a timeout so long that it never falls back to asynchronous. In a cluster in
+//!   which several servers can be written to, let the sessions use one of them.
 //! - **SQLite** keeps all as `SqliteStore::open` sets it up. The file has to be on a disk of the machine, not on one
 //!   of the network.
 //!
-//! The pool has to be one of the primary server: a replica that may be read shows the past, in which sessions live
-//! that have been ended.
+//! The pool has to be one of the primary server: a replica that may be read shows the past, in which sessions
+//! live that have been ended. A primary that is made a replica where it is has to lose its connections with
+//! that.
 
 #[cfg(feature = "mysql")]
 mod mysql;

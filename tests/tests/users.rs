@@ -83,7 +83,7 @@ impl Scene {
     }
 }
 
-/// US-1: the binding moves with a rotation and ends with the session, and so does its entry in the index,
+/// US-1, US-2: the binding moves with a rotation and ends with the session, and so does its entry in the index,
 /// which is never without the session's current id.
 #[tokio::test]
 async fn the_binding_and_its_entry_follow_the_session() {

@@ -12,7 +12,7 @@ use session_core::store::{
 use session_core::{Record, StoreKey, Timestamp};
 use sqlx::error::DatabaseError;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgDatabaseError, PgPool, PgRow, PgSeverity};
 use sqlx::query::{Query, QueryAs};
 use sqlx::{Executor as _, FromRow, Postgres, SqlSafeStr};
 
@@ -30,6 +30,9 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"sessions");
 
 /// Sessions in PostgreSQL 12 or later. Cloning is cheap, and clones share the pool.
+///
+/// Leave `default_transaction_isolation` at `read committed`, as it is by default. At a higher level PostgreSQL
+/// refuses one of two requests that write a session at the same time, and it is answered with a 503.
 ///
 /// [`migrate`](Self::migrate) makes the tables, or the application's own migrations do:
 ///
@@ -264,5 +267,10 @@ fn store_error(error: sqlx::Error) -> StoreError {
 /// the place of the answer to a commit that went well, and so says nothing.
 fn is_refusal(answer: &(dyn DatabaseError + 'static)) -> bool {
     let code = answer.code().unwrap_or_default();
-    !(code.starts_with("08") || code.starts_with("57P") || code == "40003")
+    let ends_the_connection = ["08", "57P", "58"]
+        .iter()
+        .any(|class| code.starts_with(class));
+    let server = answer.try_downcast_ref::<PgDatabaseError>();
+    let panicked = server.is_some_and(|error| matches!(error.severity(), PgSeverity::Panic));
+    !(ends_the_connection || panicked || code == "40003")
 }

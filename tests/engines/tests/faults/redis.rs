@@ -15,6 +15,9 @@ use crate::strike::{BETWEEN_BLOWS, BLOWS, Expected, OUTAGE, REFUSAL, strike};
 /// Redis would answer others that it is busy.
 const BUSY_FOR: Duration = Duration::from_millis(1_600);
 
+/// A script that took less has to be followed by a longer one.
+const BUSY_ENOUGH: Duration = Duration::from_millis(1_300);
+
 /// As many steps as take some tenths of a second. A script sees no clock that goes on, so that it has to count.
 const STEPS: u32 = 10_000_000;
 
@@ -159,16 +162,26 @@ pub(crate) async fn flush(servers: &[&Redis]) {
 }
 
 /// Returns when the server has time for others again.
+///
+/// How many steps it takes in a second changes with what else the machine does, so that it is found by trying.
 pub(crate) fn hold(server: &Redis) {
-    let started = Instant::now();
-    run_steps(server, STEPS);
-    let factor = BUSY_FOR.as_secs_f64() / started.elapsed().as_secs_f64();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is a rough number of steps, far from the ends of the type"
-    )]
-    run_steps(server, (f64::from(STEPS) * factor) as u32);
+    let mut steps = STEPS;
+    loop {
+        let started = Instant::now();
+        run_steps(server, steps);
+        let took = started.elapsed();
+        if took >= BUSY_ENOUGH {
+            return;
+        }
+        let factor = BUSY_FOR.as_secs_f64() / took.as_secs_f64();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is a rough number of steps, far from the ends of the type"
+        )]
+        let more = (f64::from(steps) * factor) as u32;
+        steps = more;
+    }
 }
 
 fn run_steps(server: &Redis, steps: u32) {
