@@ -1,5 +1,6 @@
 //! The middleware and the service that it makes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, Ready, ready};
 use std::marker::PhantomData;
@@ -266,23 +267,26 @@ impl ResponseHeaders for Headers<'_> {
         self.0.get_all(name).map(HeaderValue::as_bytes)
     }
 
-    fn append(&mut self, name: &str, value: &str) {
-        if let Some((name, value)) = header(name, value) {
-            self.0.append(name, value);
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+        if let Some(value) = header_value(name, value) {
+            self.0.append(HeaderName::from_static(name), value);
         }
     }
 
-    fn replace(&mut self, name: &str, value: &str) {
-        if let Some((name, value)) = header(name, value) {
-            self.0.insert(name, value);
+    fn replace(&mut self, name: &'static str, value: Cow<'static, str>) {
+        if let Some(value) = header_value(name, value) {
+            self.0.insert(HeaderName::from_static(name), value);
         }
     }
 }
 
-/// The core writes lower-case names and printable ASCII, so that nothing is ever left out here.
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let mut value: HeaderValue = value.parse().ok()?;
+/// The core writes printable ASCII, so that nothing is ever left out here.
+fn header_value(name: &str, value: Cow<'static, str>) -> Option<HeaderValue> {
+    let mut value = match value {
+        Cow::Borrowed(text) => HeaderValue::from_static(text),
+        Cow::Owned(text) => text.try_into().ok()?,
+    };
     // The session's id has no business in anybody's log.
     value.set_sensitive(name == "set-cookie");
-    Some((name.parse().ok()?, value))
+    Some(value)
 }

@@ -1,9 +1,9 @@
 //! The layer and the service that it makes.
 
 use std::fmt;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -113,11 +113,7 @@ impl<S: Clone, N> Clone for SessionService<S, N> {
 
 impl<S, N, B> Service<Request<B>> for SessionService<S, N>
 where
-    S: Service<Request<B>, Response: IntoResponse, Error: Send, Future: Send>
-        + Clone
-        + Send
-        + 'static,
-    B: Send + 'static,
+    S: Service<Request<B>, Response: IntoResponse, Error: Send, Future: Send + 'static>,
     N: 'static,
 {
     type Response = Response;
@@ -129,23 +125,23 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The service that was polled ready answers; its clone waits for the next request.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
         let sessions = match self.layer.enter(&request) {
             Ok(Some(sessions)) => sessions,
             Ok(None) => {
-                return Box::pin(async move {
-                    inner.call(request).await.map(IntoResponse::into_response)
-                });
+                let passed_on = self.inner.call(request);
+                return Box::pin(async { passed_on.await.map(IntoResponse::into_response) });
             }
-            Err(error) => return Box::pin(ready(Ok((self.layer.on_error)(&error)))),
+            Err(error) => {
+                let response = (self.layer.on_error)(&error);
+                return Box::pin(async { Ok(response) });
+            }
         };
         let handle = sessions.handle().clone();
         request.extensions_mut().insert(sessions);
         let on_error = self.layer.on_error.clone();
+        let work = self.inner.call(request);
         Box::pin(async move {
-            let work = async { inner.call(request).await.map(IntoResponse::into_response) };
+            let work = pin!(async { work.await.map(IntoResponse::into_response) });
             let (result, finished) = handle.run(work).await;
             let mut response = match finished.error() {
                 Some(error) => on_error(&error.clone().into()),

@@ -55,17 +55,28 @@ impl SessionHandle {
 
     /// The session, loaded on the first call. `cookie_headers` are the values of the request's Cookie
     /// headers. A failure sticks: every later call fails alike, and so does the response.
-    pub async fn load<'h, E>(
+    ///
+    /// The headers are read when this is called, the store is asked when the future is polled: a future that
+    /// held the headers too would be larger, and is copied about with that of every handler.
+    pub fn load<'h, E>(
         &self,
         cookie_headers: impl IntoIterator<Item = &'h [u8]>,
-    ) -> Result<Session<E>, Error> {
-        let opened = self.0.opened.get_or_init(async || {
-            let (found, report) = self.0.manager.open(cookie_headers).await?;
-            self.0.state().opened(found, report);
-            Ok(())
-        });
-        opened.await.clone()?;
-        Ok(Session::new(self.0.clone()))
+    ) -> impl Future<Output = Result<Session<E>, Error>> {
+        let mut opening = match self.0.opened.initialized() {
+            true => None,
+            false => Some(self.0.manager.opening(cookie_headers)),
+        };
+        async move {
+            if let Some(opening) = &mut opening {
+                let opened = self.0.opened.get_or_init(async || {
+                    let (found, report) = self.0.manager.open(opening).await?;
+                    self.0.state().opened(found, report);
+                    Ok(())
+                });
+                opened.await;
+            }
+            self.loaded()
+        }
     }
 
     /// The session, if somebody has [loaded](Self::load) it by now: for code that can't wait. An earlier
@@ -90,14 +101,23 @@ impl SessionHandle {
     /// future is dropped, nothing more is committed.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> (T, Finished) {
         let abandon = AbandonOnDrop(&self.0);
-        match catch_panic(work).await {
+        let mut work = pin!(work);
+        let ended = poll_fn(|cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+            polled.map_or_else(|panic| Poll::Ready(Err(panic)), |polled| polled.map(Ok))
+        });
+        match ended.await {
             Ok(output) => {
-                let finished = self.0.finish().await;
+                let finished = match self.0.finish_at_once() {
+                    Some(finished) => finished,
+                    // Boxed, because every request would otherwise carry room for a commit, and copy it about.
+                    None => Box::pin(self.0.finish()).await,
+                };
                 drop(abandon);
                 (output, finished)
             }
             Err(panic) => {
-                self.0.finish_after_panic().await;
+                Box::pin(self.0.finish_after_panic()).await;
                 drop(abandon);
                 resume_unwind(panic)
             }
@@ -161,21 +181,47 @@ impl Shared {
         })
     }
 
+    /// Finishes a request that has nothing to write, which is most of them.
+    fn finish_at_once(&self) -> Option<Finished> {
+        let _turn = self.commit_turn.try_lock().ok()?;
+        match self.opened.get() {
+            None => {
+                self.state().response_sent = true;
+                Some(Finished::unused())
+            }
+            Some(Err(_)) => None,
+            Some(Ok(())) => {
+                let cx = self.manager.context();
+                let is_settled = self.state().is_settled(&cx);
+                is_settled.then(|| self.settle(Ok(())))
+            }
+        }
+    }
+
     async fn finish(&self) -> Finished {
         // Nobody commits between the last commit and the moment at which the cookie is settled.
         let _turn = self.commit_turn.lock().await;
-        let committed = match self.opened.get() {
+        match self.opened.get() {
             None => {
                 self.state().response_sent = true;
-                return Finished::unused();
+                Finished::unused()
             }
-            Some(Err(error)) => Err(error.clone()),
-            Some(Ok(())) => self.commit_in_turn(Some).await,
-        };
+            Some(Err(error)) => self.settle(Err(error.clone())),
+            Some(Ok(())) => {
+                let committed = self.commit_in_turn(Some).await;
+                self.settle(committed.map(drop))
+            }
+        }
+    }
+
+    /// What the commits of the request mean for its response, from which on no cookie can be sent.
+    fn settle(&self, committed: Result<(), Error>) -> Finished {
         let cookie = self.state().settle_cookie();
         let set_cookie = match (&committed, cookie) {
-            (Ok(_), Cookie::Send(id, expires_at)) => Some(self.manager.set_cookie(&id, expires_at)),
-            (Ok(_), Cookie::Remove) => {
+            (Ok(()), Cookie::Send(id, expires_at)) => {
+                Some(self.manager.set_cookie(&id, expires_at))
+            }
+            (Ok(()), Cookie::Remove) => {
                 Some(self.manager.config().checked().cookie.removal().to_owned())
             }
             (_, _) => None,
@@ -279,7 +325,7 @@ impl Finished {
             headers::vary_by_cookie(headers);
         }
         if let Some(cookie) = &self.set_cookie {
-            headers::set_cookie(headers, cookie);
+            headers::set_cookie(headers, cookie.clone());
         }
     }
 }
@@ -293,17 +339,4 @@ impl fmt::Debug for Finished {
             .field("error", &self.error)
             .finish()
     }
-}
-
-/// The output of `work`, or its panic.
-async fn catch_panic<T>(work: impl Future<Output = T>) -> std::thread::Result<T> {
-    let mut work = pin!(work);
-    poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(panic)),
-        },
-    )
-    .await
 }

@@ -1,5 +1,7 @@
 //! What a session does to a response's headers, for every framework alike.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The response headers of a framework. The header map of `http` 1 is one; an adapter for a framework that
@@ -8,11 +10,11 @@ pub trait ResponseHeaders {
     /// The values of all headers called `name`, which is in lower case.
     fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]>;
 
-    /// Adds a header beside those of the same name. `value` is printable ASCII.
-    fn append(&mut self, name: &str, value: &str);
+    /// Adds a header beside those of the same name. `name` is in lower case, and `value` printable ASCII.
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>);
 
-    /// Puts a header in place of those of the same name. `value` is printable ASCII.
-    fn replace(&mut self, name: &str, value: &str);
+    /// Puts a header in place of those of the same name. `name` is in lower case, and `value` printable ASCII.
+    fn replace(&mut self, name: &'static str, value: Cow<'static, str>);
 }
 
 impl ResponseHeaders for HeaderMap {
@@ -20,25 +22,28 @@ impl ResponseHeaders for HeaderMap {
         self.get_all(name).iter().map(HeaderValue::as_bytes)
     }
 
-    fn append(&mut self, name: &str, value: &str) {
-        if let Some((name, value)) = header(name, value) {
-            self.append(name, value);
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+        if let Some(value) = header_value(name, value) {
+            self.append(HeaderName::from_static(name), value);
         }
     }
 
-    fn replace(&mut self, name: &str, value: &str) {
-        if let Some((name, value)) = header(name, value) {
-            self.insert(name, value);
+    fn replace(&mut self, name: &'static str, value: Cow<'static, str>) {
+        if let Some(value) = header_value(name, value) {
+            self.insert(HeaderName::from_static(name), value);
         }
     }
 }
 
-/// The core writes lower-case names and printable ASCII, so that nothing is ever left out here.
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let mut value: HeaderValue = value.parse().ok()?;
+/// The core writes printable ASCII, so that nothing is ever left out here.
+fn header_value(name: &str, value: Cow<'static, str>) -> Option<HeaderValue> {
+    let mut value = match value {
+        Cow::Borrowed(text) => HeaderValue::from_static(text),
+        Cow::Owned(text) => text.try_into().ok()?,
+    };
     // The session's id has no business in anybody's log.
     value.set_sensitive(name == "set-cookie");
-    Some((name.parse().ok()?, value))
+    Some(value)
 }
 
 /// Says that the response depends on the cookie, unless it says so already.
@@ -48,22 +53,24 @@ pub(crate) fn vary_by_cookie(headers: &mut impl ResponseHeaders) {
         names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
     };
     if !headers.values("vary").any(covered) {
-        headers.append("vary", "Cookie");
+        headers.append("vary", Cow::Borrowed("Cookie"));
     }
 }
 
 /// What takes precedence over Cache-Control at the caches that know it (RFC 9213 and its precursor).
 const TARGETED: [&str; 2] = ["cdn-cache-control", "surrogate-control"];
 
+const NO_STORE: Cow<'static, str> = Cow::Borrowed("no-store");
+
 /// Adds the cookie, and keeps the response out of shared caches.
-pub(crate) fn set_cookie(headers: &mut impl ResponseHeaders, cookie: &str) {
-    headers.append("set-cookie", cookie);
+pub(crate) fn set_cookie(headers: &mut impl ResponseHeaders, cookie: String) {
+    headers.append("set-cookie", Cow::Owned(cookie));
     if !headers.values("cache-control").any(keeps_out_shared_caches) {
-        headers.replace("cache-control", "no-store");
+        headers.replace("cache-control", NO_STORE);
     }
     for targeted in TARGETED {
         if headers.values(targeted).next().is_some() {
-            headers.replace(targeted, "no-store");
+            headers.replace(targeted, NO_STORE);
         }
     }
 }
@@ -127,7 +134,7 @@ mod tests {
     fn shared_caches_are_kept_out() {
         let after = |values: &[&str]| {
             let mut headers = of("cache-control", values);
-            set_cookie(&mut headers, "id=1");
+            set_cookie(&mut headers, "id=1".to_owned());
             assert_eq!(shown(&headers, "set-cookie"), ["id=1"]);
             shown(&headers, "cache-control")
         };
@@ -161,7 +168,7 @@ mod tests {
     fn targeted_cache_control_is_replaced() {
         for name in TARGETED {
             let mut headers = of(name, &["max-age=600"]);
-            set_cookie(&mut headers, "id=1");
+            set_cookie(&mut headers, "id=1".to_owned());
             assert_eq!(shown(&headers, name), ["no-store"]);
             assert_eq!(headers.len(), 3);
         }
@@ -171,7 +178,7 @@ mod tests {
     #[test]
     fn other_cookies_stay() {
         let mut headers = of("set-cookie", &["theirs=1", "theirs=2"]);
-        set_cookie(&mut headers, "id=1");
+        set_cookie(&mut headers, "id=1".to_owned());
         let cookies = shown(&headers, "set-cookie");
         assert_eq!(cookies, ["theirs=1", "theirs=2", "id=1"]);
     }
@@ -179,7 +186,7 @@ mod tests {
     #[test]
     fn the_cookie_is_marked_as_sensitive() {
         let mut headers = HeaderMap::new();
-        set_cookie(&mut headers, "id=1");
+        set_cookie(&mut headers, "id=1".to_owned());
         assert!(headers["set-cookie"].is_sensitive());
         assert!(!headers["cache-control"].is_sensitive());
     }

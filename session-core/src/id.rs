@@ -17,7 +17,11 @@ const HANDLE_LEN: usize = 16;
 const VERSION_LEN: usize = 16;
 
 /// Separates store keys from every other use of SHA-256 on the same bytes.
-const STORE_KEY_DOMAIN: &[u8] = b"session-core store key v1\0";
+const STORE_KEY_DOMAIN: &[u8; 18] = b"session store key\0";
+const _: () = assert!(
+    STORE_KEY_DOMAIN.len() + ID_LEN + 9 <= 64,
+    "with its padding, what is hashed fits into one block of SHA-256: a second one would double the cost"
+);
 
 /// The same for the keys of users.
 const USER_KEY_DOMAIN: &[u8] = b"session-core user key v1\0";
@@ -34,8 +38,9 @@ impl SessionId {
         Ok(Self(bytes))
     }
 
-    pub(crate) const fn from_bytes(bytes: [u8; ID_LEN]) -> Self {
-        Self(bytes)
+    /// The id in these bytes; `None` if they are too few or too many.
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
     }
 
     pub(crate) const fn as_bytes(&self) -> &[u8; ID_LEN] {
@@ -264,19 +269,19 @@ mod tests {
     /// SR-1: the store key is a domain-separated hash, neither the id nor its plain SHA-256.
     #[test]
     fn the_store_key_is_a_separated_hash() {
-        let id = SessionId::from_bytes([7; 32]);
+        let id = SessionId::from_slice(&[7; 32]).unwrap();
         let key = id.store_key();
         assert_ne!(key.as_bytes(), id.as_bytes());
         assert_ne!(key.as_bytes()[..], Sha256::digest([7; 32])[..]);
-        assert_eq!(key, SessionId::from_bytes([7; 32]).store_key());
-        assert_ne!(key, SessionId::from_bytes([8; 32]).store_key());
+        assert_eq!(key, id.clone().store_key());
+        assert_ne!(key, SessionId::from_slice(&[8; 32]).unwrap().store_key());
     }
 
     /// ID-4: an id shows nothing.
     #[test]
     fn debug_hides_the_id() {
         assert_eq!(
-            format!("{:?}", SessionId::from_bytes([7; 32])),
+            format!("{:?}", SessionId::from_slice(&[7; 32]).unwrap()),
             "SessionId(..)"
         );
     }

@@ -12,13 +12,12 @@ use crate::handle::SessionHandle;
 use crate::id::{SessionId, SessionRef, UserKey};
 use crate::login::{Login, SessionInfo};
 use crate::plan::{
-    Answer, Binding, Call, Commit, Context, Deed, DropReason, EndSessions, Found, Intent,
+    Answer, Binding, Call, Commit, Context, Deed, DropReason, EndSessions, Found, Ids, Intent,
     ListSessions, Open, OpenReport, Outcome, Step, Which,
 };
 use crate::random::{OsRandom, Random};
 use crate::record::Record;
 use crate::scan;
-use crate::sign::Verified;
 use crate::store::{SessionStore, StoreError, UserIndex};
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -171,22 +170,46 @@ impl SessionManager {
         self.0.clock.now()
     }
 
-    /// Finds the session that a request's Cookie headers lead to.
-    pub(crate) async fn open<'h>(
-        &self,
-        cookie_headers: impl IntoIterator<Item = &'h [u8]>,
-    ) -> Result<(Found, OpenReport), Error> {
-        let ids = self.verified_ids(cookie_headers);
-        if ids.is_empty() {
-            return Ok((Found::Nothing, OpenReport::default()));
+    /// The way to the session that a request's Cookie headers lead to: the ids whose signature holds, each once.
+    pub(crate) fn opening<'h>(&self, cookie_headers: impl IntoIterator<Item = &'h [u8]>) -> Open {
+        let checked = self.0.config.checked();
+        let mut ids = Ids::new();
+        for value in scan::values(cookie_headers, checked.cookie.name()) {
+            match checked.keys.verify(value) {
+                Ok(verified) => match ids.iter_mut().find(|earlier| earlier.key == verified.key) {
+                    Some(same) => same.outdated &= verified.outdated,
+                    None => ids.push(verified),
+                },
+                Err(reason) => {
+                    tracing::debug!(target: "session", ?reason, "session cookie rejected");
+                }
+            }
         }
-        let mut open = Open::new(ids);
-        let opened = self.drive(|answer, cx| open.advance(answer, cx)).await;
-        match &opened {
-            Ok((found, report)) => log_opened(found, *report),
-            Err(error) => log_error("load", error),
+        Open::new(ids)
+    }
+
+    /// Finds that session, all loads under one deadline.
+    pub(crate) async fn open(&self, open: &mut Open) -> Result<(Found, OpenReport), Error> {
+        let mut deadline = Deadline::new(&self.0);
+        let mut now = None;
+        while let Some(key) = open.next_key() {
+            let asked_at = *now.get_or_insert_with(|| self.now());
+            let load = self.0.store.load(&key, asked_at);
+            let Some(loaded) = deadline.bound(load).await else {
+                let error = late();
+                log_error("load", &error);
+                return Err(error);
+            };
+            if deadline.has_waited() {
+                now = None;
+            }
+            let seen_at = *now.get_or_insert_with(|| self.now());
+            open.take(loaded, seen_at, &self.0.config.checked().policy)
+                .inspect_err(|error| log_error("load", error))?;
         }
-        opened
+        let (found, report) = open.decide();
+        log_opened(&found, report);
+        Ok((found, report))
     }
 
     /// Carries out what a request wants, and tells those who watch.
@@ -216,27 +239,6 @@ impl SessionManager {
         )
     }
 
-    /// The ids whose signature holds, each once.
-    fn verified_ids<'h>(
-        &self,
-        cookie_headers: impl IntoIterator<Item = &'h [u8]>,
-    ) -> Vec<Verified> {
-        let checked = self.0.config.checked();
-        let mut ids: Vec<Verified> = Vec::new();
-        for value in scan::values(cookie_headers, checked.cookie.name()) {
-            match checked.keys.verify(value) {
-                Ok(verified) => match ids.iter_mut().find(|earlier| earlier.id == verified.id) {
-                    Some(same) => same.outdated &= verified.outdated,
-                    None => ids.push(verified),
-                },
-                Err(reason) => {
-                    tracing::debug!(target: "session", ?reason, "session cookie rejected");
-                }
-            }
-        }
-        ids
-    }
-
     fn report_dropped(&self, reason: DropReason, session: Option<SessionRef>) {
         tracing::warn!(target: "session", ?reason, session = %Shown(session), "session changes dropped");
         if let Some(hook) = &self.0.config.checked().on_dropped {
@@ -249,27 +251,16 @@ impl SessionManager {
         &self,
         mut advance: impl FnMut(Answer, &Context<'_>) -> Step<T>,
     ) -> Result<T, Error> {
-        let mut deadline = Deadline {
-            parts: &self.0,
-            sleep: None,
-        };
+        let mut deadline = Deadline::new(&self.0);
+        let mut cx = self.context();
         let mut answer = Answer::Ready;
         loop {
-            let policy = &self.0.config.checked().policy;
-            let cx = Context {
-                now: self.now(),
-                random: &*self.0.random,
-                policy,
-                has_index: self.0.store.user_index().is_some(),
-            };
             answer = match advance(answer, &cx) {
                 Step::Done(result) => return result,
                 Step::Call(call) => match deadline.bound(self.call(call, cx.now)).await {
                     Some(Ok(answer)) => answer,
                     Some(Err(error)) => Answer::Failed(error),
-                    None => {
-                        return Err(StoreError::unknown("the store didn't answer in time").into());
-                    }
+                    None => return Err(late()),
                 },
                 Step::Pause(pause) => match deadline.bound(self.0.clock.sleep(pause)).await {
                     Some(()) => Answer::Ready,
@@ -280,6 +271,19 @@ impl SessionManager {
                     }
                 },
             };
+            if deadline.has_waited() {
+                cx.now = self.now();
+            }
+        }
+    }
+
+    /// What a plan that starts now may look at.
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context {
+            now: self.now(),
+            random: &*self.0.random,
+            policy: &self.0.config.checked().policy,
+            has_index: self.0.store.user_index().is_some(),
         }
     }
 
@@ -330,7 +334,17 @@ struct Deadline<'m> {
     sleep: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl Deadline<'_> {
+impl<'m> Deadline<'m> {
+    fn new(parts: &'m Parts) -> Self {
+        Self { parts, sleep: None }
+    }
+
+    /// Whether time has passed. Where nothing had to be waited for it hasn't, as far as plans are concerned:
+    /// looking at the clock costs as much as a lookup in memory.
+    fn has_waited(&self) -> bool {
+        self.sleep.is_some()
+    }
+
     /// The output of `work`, or `None` when the time is up.
     async fn bound<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
@@ -346,6 +360,10 @@ impl Deadline<'_> {
         })
         .await
     }
+}
+
+fn late() -> Error {
+    StoreError::unknown("the store didn't answer in time").into()
 }
 
 fn handle_of(found: &Found) -> Option<SessionRef> {

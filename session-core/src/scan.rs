@@ -4,6 +4,8 @@
 //! space and tab, and passes over whatever it doesn't understand, so that a neighbour's broken cookie
 //! can't hide ours. It allocates nothing and looks at each byte a bounded number of times.
 
+use memchr::memchr;
+
 /// How many cookies of our name are looked at. A browser sends several when one name was set with
 /// different paths or domains; beyond this number somebody is playing.
 pub(crate) const MAX_CANDIDATES: usize = 8;
@@ -15,20 +17,33 @@ pub(crate) fn values<'h>(
 ) -> impl Iterator<Item = &'h [u8]> {
     headers
         .into_iter()
-        .flat_map(|header| header.split(|byte| *byte == b';'))
-        .filter_map(move |pair| value_of(trim(pair), name.as_bytes()))
+        .flat_map(pairs)
+        .filter_map(move |pair| value_of(pair, name.as_bytes()))
         .take(MAX_CANDIDATES)
+}
+
+/// What stands between the semicolons.
+fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(header);
+    std::iter::from_fn(move || {
+        let header = rest?;
+        let (pair, after) = match memchr(b';', header) {
+            Some(end) => (&header[..end], Some(&header[end + 1..])),
+            None => (header, None),
+        };
+        rest = after;
+        Some(pair)
+    })
 }
 
 /// The value of `pair` if its name is `name`.
 fn value_of<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
-    let rest = pair.strip_prefix(name)?;
+    let rest = trim_start(pair).strip_prefix(name)?;
     let (separator, value) = trim_start(rest).split_first()?;
-    (*separator == b'=').then(|| trim_start(value))
+    (*separator == b'=').then(|| trim_start(trim_end(value)))
 }
 
-fn trim(bytes: &[u8]) -> &[u8] {
-    let mut bytes = trim_start(bytes);
+fn trim_end(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }

@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::id::{ID_LEN, SessionId};
+use crate::id::{ID_LEN, SessionId, StoreKey};
 use crate::secret::Secret;
 
 const FORMAT: u8 = 1;
@@ -61,6 +61,8 @@ struct Key {
 #[derive(Clone, Debug)]
 pub(crate) struct Verified {
     pub(crate) id: SessionId,
+    /// The key of its record.
+    pub(crate) key: StoreKey,
     /// Signed under a previous secret: the next response signs it anew.
     pub(crate) outdated: bool,
 }
@@ -120,10 +122,10 @@ impl Keyring {
         if !bool::from(key.tag(signed).ct_eq(tag)) {
             return Err(Rejected::BadTag);
         }
-        let mut bytes = Zeroizing::new([0; ID_LEN]);
-        bytes.copy_from_slice(id);
+        let id = SessionId::from_slice(id).ok_or(Rejected::Malformed)?;
         Ok(Verified {
-            id: SessionId::from_bytes(*bytes),
+            key: id.store_key(),
+            id,
             outdated: position != 0,
         })
     }
@@ -197,7 +199,7 @@ mod tests {
     }
 
     fn id() -> SessionId {
-        SessionId::from_bytes([0xA5; 32])
+        SessionId::from_slice(&[0xA5; 32]).unwrap()
     }
 
     fn outcome(ring: &Keyring, value: impl AsRef<[u8]>) -> Result<bool, Rejected> {

@@ -4,7 +4,9 @@ use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::oplog::{Op, OpLog};
-use crate::plan::{Binding, CookieChange, Found, Intent, LiveSession, OpenReport, Outcome};
+use crate::plan::{
+    Binding, Context, CookieChange, Found, Intent, LiveSession, OpenReport, Outcome,
+};
 use crate::record::UserBinding;
 use crate::time::Timestamp;
 use crate::view::View;
@@ -148,6 +150,19 @@ impl State {
     /// Whether something was wanted that no commit has seen.
     pub(crate) fn has_uncommitted(&self) -> bool {
         !self.log.is_empty() || self.end || self.rotate || self.login.is_some()
+    }
+
+    /// Whether a commit that starts now has nothing to do, and nothing to fail for.
+    pub(crate) fn is_settled(&self, cx: &Context<'_>) -> bool {
+        let can_send_cookie = !self.response_sent;
+        let touch_due = match &self.found {
+            Found::Live(live) => live.is_touch_due(self.resign, can_send_cookie, cx),
+            Found::Nothing | Found::Several(_) | Found::Dead(_) => false,
+        };
+        matches!(self.phase, Phase::Active)
+            && !self.has_uncommitted()
+            && !self.view_is_stale
+            && !touch_due
     }
 
     /// Starts a commit with everything that was wanted up to now. Where an earlier one failed, that is the

@@ -38,8 +38,9 @@ impl Timestamp {
     /// This time plus `duration`. A fraction of a millisecond counts as a whole one, so that a
     /// positive duration always leads to a later time; the result is capped at [`Timestamp::MAX`].
     pub fn saturating_add(self, duration: Duration) -> Self {
-        let millis = u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-        Self::from_unix_millis(self.0.saturating_add(millis))
+        let whole = duration.as_secs().saturating_mul(1_000);
+        let rest = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
+        Self::from_unix_millis(self.0.saturating_add(whole).saturating_add(rest))
     }
 
     /// The time that has passed since `earlier`; zero when `earlier` is later than this.

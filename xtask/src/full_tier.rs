@@ -1,11 +1,11 @@
 //! `test`: the full tier, which is the quick one, the browser test, the tests of the stores that need a server, the
-//! checks of the tree and the mutants.
+//! checks of the tree, the instruction counts and the mutants.
 
 use std::time::Instant;
 
 use crate::tools::{self, Missing};
 use crate::workspace::cargo;
-use crate::{Result, mutants, process, requirements, tree};
+use crate::{Result, instructions, mutants, process, requirements, tree};
 
 type Stage<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
 
@@ -15,13 +15,14 @@ pub(crate) fn run(missing_tools: Missing) -> Result<()> {
                    --package session-store-sqlx --package session-engine-tests --all-features";
     let processes =
         "test --package session-demo --features redis,postgres,mysql,sqlite --test processes";
-    let stages: [Stage<'_>; 7] = [
+    let stages: [Stage<'_>; 8] = [
         ("tools", &|| tools::provide(missing_tools)),
         ("quick tier", &|| process::run(&mut cargo("test"))),
         ("browser test", &|| process::run(&mut cargo(browser_test))),
         ("stores with servers", &|| process::run(&mut cargo(engines))),
         ("several processes", &|| process::run(&mut cargo(processes))),
         ("checks of the tree", &checks_of_the_tree),
+        ("instruction counts", &instructions::compare),
         ("mutants", &|| mutants::run("")),
     ];
     let times = run_stages(&stages)?;

@@ -6,6 +6,7 @@
 
 mod features;
 mod full_tier;
+mod instructions;
 mod lint;
 mod mutants;
 mod process;
@@ -22,13 +23,14 @@ type Result<T> = std::result::Result<T, String>;
 const USAGE: &str = "\
 Usage: cargo xtask <command>
 
-  test [--install]     The full tier of tests; --install gets the tools it needs from the distribution
-  lint                 Formatting, clippy and the documentation, without a warning
-  features             Each package without features, with each one alone, and with all
-  simulate [OPTIONS]   The long run of the simulation, for example with --seeds 100000 --first 1
-  mutants [NAME]       Puts each mutant (whose name contains NAME) in and requires that a test notices
-  requirements         docs/requirements.md names tests and mutants that exist, and misses no rule
-  tree                 Length of files, leftovers, and the links of the documentation
+  test [--install]         The full tier of tests; --install gets the tools it needs from the distribution
+  lint                     Formatting, clippy and the documentation, without a warning
+  features                 Each package without features, with each one alone, and with all
+  simulate [OPTIONS]       The long run of the simulation, for example with --seeds 100000 --first 1
+  instructions [--record]  Counts the instructions of requests and compares them with the record, or renews it
+  mutants [NAME]           Puts each mutant (whose name contains NAME) in and requires that a test notices
+  requirements             docs/requirements.md names tests and mutants that exist, and misses no rule
+  tree                     Length of files, leftovers, and the links of the documentation
 ";
 
 fn main() -> ExitCode {
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         ["lint"] => lint::run(),
         ["features"] => features::run(),
         ["simulate", options @ ..] => simulate(options),
+        ["instructions"] => instructions::compare(),
+        ["instructions", "--record"] => instructions::record(),
         ["mutants"] => mutants::run(""),
         ["mutants", name] if !name.starts_with('-') => mutants::run(name),
         ["requirements"] => requirements::run(),

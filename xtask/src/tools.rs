@@ -14,7 +14,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     Tool {
         program: "chromium",
         package: "chromium",
@@ -49,6 +49,11 @@ const TOOLS: [Tool; 7] = [
         program: "openssl",
         package: "openssl",
         needed_for: "the certificates of the tests with TLS",
+    },
+    Tool {
+        program: "valgrind",
+        package: "valgrind",
+        needed_for: "the instruction counts",
     },
 ];
 
@@ -86,7 +91,7 @@ fn missing(tools: &'static [Tool], is_there: impl Fn(&str) -> bool) -> Vec<&'sta
         .collect()
 }
 
-fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut directories = env::split_paths(&path).chain(outside_of_the_path());
     directories.any(|directory| {

@@ -116,7 +116,7 @@ impl Commit {
             },
             Found::Dead(dead) if end => {
                 let mut end = End::new(dead.key, Vec::new());
-                let step = end.start(dead.record, cx);
+                let step = end.start(dead.record.clone(), cx);
                 self.end(end, step, create, can_send_cookie, cx)
             }
             Found::Live(_) if rotate && !can_send_cookie => Step::fail(response_sent()),

@@ -1,5 +1,7 @@
 //! Creating: a session where there was none.
 
+use std::sync::Arc;
+
 use super::admit::Admit;
 use super::{
     Answer, Binding, Call, Context, CookieChange, Deed, Found, LiveSession, MAX_CONFLICTS,
@@ -25,8 +27,8 @@ pub(super) struct Create {
 #[derive(Debug)]
 enum State {
     Drawing,
-    Admitting(Box<Admit>, LiveSession),
-    Saving(LiveSession),
+    Admitting(Box<Admit>, Arc<LiveSession>),
+    Saving(Arc<LiveSession>),
     /// The id was taken: its entry goes before another one is drawn.
     Unlisting,
 }
@@ -96,13 +98,13 @@ impl Create {
         }
         let (key, version) = (id.store_key(), cx.new_version()?);
         let expires_at = cx.policy.lifetime.expires_at(&record);
-        let session = LiveSession {
+        let session = Arc::new(LiveSession {
             id,
             key,
             version,
             expires_at,
             record,
-        };
+        });
         Ok(match session.listed_user(cx) {
             Some(user) => {
                 let mut admit = Box::new(Admit::new(user, session.entry(cx), cx.policy.cap));
@@ -113,7 +115,12 @@ impl Create {
         })
     }
 
-    fn admit(&mut self, admit: Box<Admit>, session: LiveSession, step: Step<()>) -> Step<Outcome> {
+    fn admit(
+        &mut self,
+        admit: Box<Admit>,
+        session: Arc<LiveSession>,
+        step: Step<()>,
+    ) -> Step<Outcome> {
         match step {
             Step::Done(Ok(())) => self.save(session),
             Step::Done(Err(error)) => Step::Done(Err(error)),
@@ -129,7 +136,7 @@ impl Create {
     }
 
     /// Saves the session under its new id, unless that id is taken, which 256 random bits never are.
-    fn save(&mut self, session: LiveSession) -> Step<Outcome> {
+    fn save(&mut self, session: Arc<LiveSession>) -> Step<Outcome> {
         let call = Call::Save {
             key: session.key,
             record: session.to_record(),

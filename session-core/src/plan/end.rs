@@ -1,5 +1,7 @@
 //! Ending: a logout ends the session, whichever of its ids it came with.
 
+use std::sync::Arc;
+
 use super::{Answer, Call, Context, LiveSession, MAX_CHAIN, MAX_CONFLICTS, MAX_ERRORS, Step};
 use crate::error::Error;
 use crate::id::{StoreKey, UserKey};
@@ -12,7 +14,7 @@ use crate::store::{Expect, SaveOutcome};
 pub(super) struct End {
     key: StoreKey,
     /// Sessions that have to end after this one.
-    others: Vec<LiveSession>,
+    others: Vec<Arc<LiveSession>>,
     errors: u32,
     conflicts: u32,
     followed: u32,
@@ -25,7 +27,7 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(key: StoreKey, others: Vec<LiveSession>) -> Self {
+    pub(super) fn new(key: StoreKey, others: Vec<Arc<LiveSession>>) -> Self {
         Self {
             key,
             others,

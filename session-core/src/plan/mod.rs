@@ -14,11 +14,12 @@ mod rotate;
 mod survey;
 mod update;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use commit::{Commit, Intent};
 pub(crate) use devices::{EndSessions, ListSessions, Which};
-pub(crate) use open::{Open, OpenReport};
+pub(crate) use open::{Ids, Open, OpenReport};
 
 use crate::error::{Error, ErrorKind};
 use crate::id::{SessionId, StoreKey, UserKey, Version};
@@ -133,16 +134,16 @@ pub(crate) enum Answer {
     Failed(StoreError),
 }
 
-/// What the request's id leads to.
+/// What the request's id leads to. Shared, so that it is passed on and kept without copying what it is.
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
     /// No session: no id, or an id under which nothing lives.
     Nothing,
-    Live(LiveSession),
+    Live(Arc<LiveSession>),
     /// Several live sessions came with one request. None is used, but a logout ends them all.
-    Several(Vec<LiveSession>),
+    Several(Vec<Arc<LiveSession>>),
     /// A session that was rotated or ended.
-    Dead(DeadSession),
+    Dead(Arc<DeadSession>),
 }
 
 /// A live session and the id it lives under.
@@ -266,6 +267,17 @@ impl LiveSession {
         }
     }
 
+    /// Whether a request that changes nothing has something to write all the same: activity, or a cookie that is
+    /// to be signed anew. Both take a response that can carry the cookie, with which the record ages.
+    pub(crate) fn is_touch_due(
+        &self,
+        resign: bool,
+        can_send_cookie: bool,
+        cx: &Context<'_>,
+    ) -> bool {
+        can_send_cookie && (resign || cx.is_activity_due(&self.record))
+    }
+
     /// The record as it lies in the store.
     pub(crate) fn to_record(&self) -> Record {
         let state = RecordState::Live(self.record.clone());
@@ -336,7 +348,7 @@ impl Outcome {
         };
         Self {
             deed: Deed::FoundGone,
-            ..Self::unchanged(Found::Dead(dead))
+            ..Self::unchanged(Found::Dead(Arc::new(dead)))
         }
     }
 }

@@ -1,20 +1,28 @@
 //! Opening: what the ids that a request brought lead to.
 
-use super::{Answer, Call, Context, DeadSession, Found, LiveSession, Step};
-use crate::id::SessionId;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::{DeadSession, Found, LiveSession, Policy};
+use crate::error::Error;
+use crate::id::{SessionId, StoreKey};
 use crate::record::{Record, RecordState};
 use crate::sign::Verified;
-use crate::store::StoreErrorKind;
+use crate::store::{StoreError, StoreErrorKind};
+use crate::time::Timestamp;
 
-/// Loads each of the request's ids and decides which one counts.
+/// Verified ids, each once, in the order of the request. Nearly every request has one.
+pub(crate) type Ids = SmallVec<[Verified; 1]>;
+
+/// Asks for the record of each of the request's ids and decides which one counts.
 #[derive(Debug)]
 pub(crate) struct Open {
-    /// Verified ids, each once, in the order of the request.
-    ids: Vec<Verified>,
-    /// How many of them have been loaded.
-    asked: usize,
-    live: Vec<(LiveSession, bool)>,
-    dead: Option<DeadSession>,
+    /// The ids whose records haven't been seen yet, the next one last.
+    ids: Ids,
+    /// Live sessions, in the order of the request.
+    live: SmallVec<[Arc<LiveSession>; 1]>,
+    dead: Option<Arc<DeadSession>>,
     report: OpenReport,
 }
 
@@ -32,66 +40,62 @@ pub(crate) struct OpenReport {
 }
 
 impl Open {
-    pub(crate) fn new(ids: Vec<Verified>) -> Self {
+    pub(crate) fn new(mut ids: Ids) -> Self {
+        ids.reverse();
         Self {
             ids,
-            asked: 0,
-            live: Vec::new(),
+            live: SmallVec::new(),
             dead: None,
             report: OpenReport::default(),
         }
     }
 
-    pub(crate) fn advance(
-        &mut self,
-        answer: Answer,
-        cx: &Context<'_>,
-    ) -> Step<(Found, OpenReport)> {
-        match answer {
-            Answer::Ready => {}
-            Answer::Loaded(None) => self.asked += 1,
-            Answer::Loaded(Some(record)) => self.take(record, cx),
-            Answer::Failed(error) if error.kind() == StoreErrorKind::Corrupt => {
-                self.report.corrupt = true;
-                self.asked += 1;
-            }
-            Answer::Failed(error) => return Step::fail(error),
-            Answer::Saved(_)
-            | Answer::Deleted
-            | Answer::Listed(_)
-            | Answer::Unlisted
-            | Answer::Entries(_) => return Step::fail(super::broken_contract()),
-        }
-        match self.ids.get(self.asked) {
-            Some(next) => Step::Call(Call::Load(next.id.store_key())),
-            None => Step::Done(Ok(self.decide())),
-        }
+    /// The key whose record has to be loaded next, if there is one.
+    pub(crate) fn next_key(&self) -> Option<StoreKey> {
+        self.ids.last().map(|next| next.key)
     }
 
-    fn take(&mut self, record: Record, cx: &Context<'_>) {
-        let Verified { id, outdated } = self.ids[self.asked].clone();
-        self.asked += 1;
-        match examine(id, record, cx) {
-            Found::Live(live) => self.live.push((live, outdated)),
+    /// Takes what the store says about [`next_key`](Self::next_key).
+    pub(crate) fn take(
+        &mut self,
+        loaded: Result<Option<Record>, StoreError>,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Result<(), Error> {
+        let Some(Verified { id, key, outdated }) = self.ids.pop() else {
+            return Err(super::broken_contract());
+        };
+        let record = match loaded {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(()),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                self.report.corrupt = true;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match examine(id, key, record, now, policy) {
+            Found::Live(live) => {
+                self.live.push(live);
+                self.report.outdated = outdated;
+            }
             Found::Dead(dead) if self.dead.as_ref().is_none_or(|other| !other.in_grace) => {
                 self.dead = Some(dead);
             }
             Found::Dead(_) | Found::Nothing | Found::Several(_) => {}
         }
+        Ok(())
     }
 
     /// One live session is used; of several, none. A dead one counts only where nothing lives.
-    fn decide(&mut self) -> (Found, OpenReport) {
+    pub(crate) fn decide(&mut self) -> (Found, OpenReport) {
         self.report.ambiguous = self.live.len() > 1;
         let found = match (self.live.pop(), self.dead.take()) {
-            (Some((last, _)), _) if self.report.ambiguous => {
-                let others = self.live.drain(..).map(|(live, _)| live);
-                Found::Several(others.chain([last]).collect())
+            (Some(last), _) if self.report.ambiguous => {
+                self.report.outdated = false;
+                Found::Several(self.live.drain(..).chain([last]).collect())
             }
-            (Some((live, outdated)), _) => {
-                self.report.outdated = outdated;
-                Found::Live(live)
-            }
+            (Some(live), _) => Found::Live(live),
             (None, Some(dead)) => {
                 let is_tombstone = dead
                     .record
@@ -110,34 +114,33 @@ impl Open {
 ///
 /// Both timeouts are computed anew, so that a shorter one in the configuration holds at once. A session that
 /// has expired by this server's reckoning only is kept in mind: a logout still ends it for the others.
-fn examine(id: SessionId, record: Record, cx: &Context<'_>) -> Found {
-    let key = id.store_key();
-    let in_grace = match &record.state {
-        RecordState::Live(live) => {
-            let Record {
-                version,
-                expires_at,
-                ..
-            } = record;
-            if cx.now < expires_at.min(cx.policy.lifetime.expires_at(live)) {
-                let record = live.clone();
-                return Found::Live(LiveSession {
-                    id,
-                    key,
-                    version,
-                    expires_at,
-                    record,
-                });
-            }
-            false
+fn examine(
+    id: SessionId,
+    key: StoreKey,
+    record: Record,
+    now: Timestamp,
+    policy: &Policy,
+) -> Found {
+    let in_grace = match record.state {
+        RecordState::Live(live)
+            if now < record.expires_at.min(policy.lifetime.expires_at(&live)) =>
+        {
+            return Found::Live(Arc::new(LiveSession {
+                id,
+                key,
+                version: record.version,
+                expires_at: record.expires_at,
+                record: live,
+            }));
         }
+        RecordState::Live(_) => false,
         RecordState::Superseded { at, .. } | RecordState::Ended { at } => {
-            cx.now < at.saturating_add(cx.policy.grace)
+            now < at.saturating_add(policy.grace)
         }
     };
-    Found::Dead(DeadSession {
+    Found::Dead(Arc::new(DeadSession {
         key,
         record: Some(record),
         in_grace,
-    })
+    }))
 }

@@ -15,6 +15,8 @@
 //! taken back only after a definite answer that the old id didn't die in its favour: after an error whose
 //! outcome is unknown it may be the only one left.
 
+use std::sync::Arc;
+
 use super::admit::Admit;
 use super::{
     Answer, Binding, Call, Context, CookieChange, Deed, Found, LiveSession, MAX_CONFLICTS,
@@ -29,13 +31,13 @@ use crate::view::View;
 
 #[derive(Debug)]
 pub(super) struct Rotate {
-    old: LiveSession,
+    old: Arc<LiveSession>,
     log: OpLog,
     view: View,
     /// Whose session it will be, if that changes.
     login: Option<Binding>,
     /// The session under its new id, as last written.
-    new: Option<LiveSession>,
+    new: Option<Arc<LiveSession>>,
     state: State,
     /// A burial may still land, though its answer was an error.
     ambiguous: bool,
@@ -56,14 +58,19 @@ enum State {
     Burying,
     Looking,
     /// Bringing the new record up to the old one as it was found, which comes with it.
-    Merging(Box<LiveSession>),
+    Merging(Arc<LiveSession>),
     TakingBack(Result<Outcome, Error>),
     /// Removing an entry that leads to nothing any more.
     Unlisting(Result<Outcome, Error>),
 }
 
 impl Rotate {
-    pub(super) fn new(old: LiveSession, log: OpLog, view: View, login: Option<Binding>) -> Self {
+    pub(super) fn new(
+        old: Arc<LiveSession>,
+        log: OpLog,
+        view: View,
+        login: Option<Binding>,
+    ) -> Self {
         let state = State::Drawing;
         Self {
             old,
@@ -120,7 +127,7 @@ impl Rotate {
             (State::Looking, Answer::Failed(error)) => self.give_up(error),
 
             (State::Merging(fresh), Answer::Saved(SaveOutcome::Saved)) => {
-                self.old = *fresh;
+                self.old = fresh;
                 self.bury(cx)
             }
             // Somebody found the new record by way of the user and ended it.
@@ -162,7 +169,7 @@ impl Rotate {
         };
         let listed_user = new.listed_user(cx);
         let entry = new.entry(cx);
-        self.new = Some(new);
+        self.new = Some(Arc::new(new));
         match listed_user {
             Some(user) => {
                 // Only a login is one session more.
@@ -300,7 +307,7 @@ impl Rotate {
                         version,
                         expires_at,
                         record: live,
-                        ..self.old.clone()
+                        ..LiveSession::clone(&self.old)
                     },
                     cx,
                 )
@@ -330,8 +337,8 @@ impl Rotate {
             record: merged.to_record(),
             expect,
         };
-        self.new = Some(merged);
-        self.state = State::Merging(Box::new(fresh));
+        self.new = Some(Arc::new(merged));
+        self.state = State::Merging(Arc::new(fresh));
         Ok(Step::Call(call))
     }
 
@@ -361,7 +368,7 @@ impl Rotate {
         Ok(Step::Call(Call::Delete(key)))
     }
 
-    fn created(&self) -> Result<&LiveSession, Error> {
+    fn created(&self) -> Result<&Arc<LiveSession>, Error> {
         self.new.as_ref().ok_or_else(super::broken_contract)
     }
 }

@@ -1,5 +1,7 @@
 //! Updating: changes, or mere activity, of a session that stays under its id.
 
+use std::sync::Arc;
+
 use super::{
     Answer, Call, Context, CookieChange, Deed, Found, LiveSession, MAX_CONFLICTS, Outcome, Step,
     too_many_conflicts,
@@ -13,7 +15,7 @@ use crate::view::View;
 #[derive(Debug)]
 pub(super) struct Update {
     /// The session as last read.
-    session: LiveSession,
+    session: Arc<LiveSession>,
     log: OpLog,
     view: View,
     /// The cookie has to be sent anew, whether or not activity is due.
@@ -21,12 +23,12 @@ pub(super) struct Update {
     /// Without a cookie there is no note of activity: the two age together.
     can_send_cookie: bool,
     conflicts: u32,
-    writing: Option<(LiveSession, Deed)>,
+    writing: Option<(Arc<LiveSession>, Deed)>,
 }
 
 impl Update {
     pub(super) fn new(
-        session: LiveSession,
+        session: Arc<LiveSession>,
         log: OpLog,
         view: View,
         resign: bool,
@@ -62,9 +64,8 @@ impl Update {
 
     /// Decides from the session as last read: save it, touch it, or leave it.
     fn write(&mut self, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
-        let mut next = self.session.clone();
-        let due = self.resign || cx.is_activity_due(&next.record);
-        let active = due && self.can_send_cookie;
+        let mut next = LiveSession::clone(&self.session);
+        let active = next.is_touch_due(self.resign, self.can_send_cookie, cx);
         if active {
             next.record.last_active_at = next.record.last_active_at.max(cx.now);
             next.expires_at = cx.policy.lifetime.expires_at(&next.record);
@@ -80,7 +81,7 @@ impl Update {
                 record: next.to_record(),
                 expect: Expect::Version(expected),
             };
-            self.writing = Some((next, Deed::Saved));
+            self.writing = Some((Arc::new(next), Deed::Saved));
             return Ok(Step::Call(call));
         }
         if active {
@@ -93,7 +94,7 @@ impl Update {
                 last_active_at,
                 expires_at,
             };
-            self.writing = Some((next, Deed::Touched));
+            self.writing = Some((Arc::new(next), Deed::Touched));
             return Ok(Step::Call(Call::Touch { key, touch }));
         }
         Ok(Step::Done(Ok(Outcome::unchanged(Found::Live(
@@ -118,7 +119,7 @@ impl Update {
     fn written(
         &mut self,
         outcome: SaveOutcome,
-        written: LiveSession,
+        written: Arc<LiveSession>,
         deed: Deed,
         cx: &Context<'_>,
     ) -> Result<Step<Outcome>, Error> {
@@ -178,13 +179,13 @@ impl Update {
                 state: RecordState::Live(live),
             }) if cx.now < expires_at => {
                 self.view = self.log.replay(live.data.clone())?;
-                self.session = LiveSession {
+                self.session = Arc::new(LiveSession {
                     id: self.session.id.clone(),
                     key,
                     version,
                     expires_at,
                     record: live,
-                };
+                });
                 self.write(cx)
             }
             other => Ok(Step::Done(Ok(Outcome::lost(key, other)))),

@@ -6,6 +6,7 @@
 )]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -148,11 +149,11 @@ impl ResponseHeaders for HeaderList {
             .map(|(_, value)| value.as_bytes())
     }
 
-    fn append(&mut self, name: &str, value: &str) {
-        self.0.push((name.to_owned(), value.to_owned()));
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+        self.0.push((name.to_owned(), value.into_owned()));
     }
 
-    fn replace(&mut self, name: &str, value: &str) {
+    fn replace(&mut self, name: &'static str, value: Cow<'static, str>) {
         self.0.retain(|(other, _)| *other != name);
         self.append(name, value);
     }

@@ -1,5 +1,6 @@
 //! What visitors ask for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use session_core::{Finished, ResponseHeaders, Session, SessionManager};
@@ -258,13 +259,13 @@ fn set_cookie_of(finished: &Finished) -> Option<String> {
         fn values<'h>(&'h self, _: &str) -> impl Iterator<Item = &'h [u8]> {
             std::iter::empty()
         }
-        fn append(&mut self, name: &str, value: &str) {
+        fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
             if name == "set-cookie" {
                 let pair = value.split(';').next().unwrap_or_default();
                 self.0 = pair.split_once('=').map(|(_, value)| value.to_owned());
             }
         }
-        fn replace(&mut self, _: &str, _: &str) {}
+        fn replace(&mut self, _: &'static str, _: Cow<'static, str>) {}
     }
     let mut headers = Headers(None);
     finished.apply(&mut headers);

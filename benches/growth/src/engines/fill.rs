@@ -1,0 +1,109 @@
+//! Filling a store, many sessions at a time.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use session_core::store::{Expect, IndexEntry, SaveOutcome, SessionStore, UserIndex};
+use session_core::{Clock as _, RecordState, SystemClock, Timestamp, UserBinding, UserKey};
+use tokio::task::JoinSet;
+
+use crate::Result;
+use crate::sessions::{LIFETIME, Template, handle, key};
+
+const TASKS: u64 = 64;
+
+/// The user who has many sessions, and how many.
+const MANY: &str = "the user with many sessions";
+pub(super) const MANY_SESSIONS: u64 = 50;
+
+/// The first number of the sessions of that user, beyond all others.
+const FIRST_OF_MANY: u64 = 1 << 40;
+
+/// The key of the user whose session has this number.
+pub(super) fn user(n: u64) -> UserKey {
+    UserKey::of(&user_name(n))
+}
+
+/// The key of the user with many sessions.
+pub(super) fn user_with_many() -> UserKey {
+    UserKey::of(MANY)
+}
+
+/// Creates the sessions with these numbers, each of a user of its own, with their entries in the index.
+pub(super) async fn fill<S: SessionStore + Clone>(
+    store: &S,
+    template: &Arc<Template>,
+    numbers: Range<u64>,
+    expires_at: Timestamp,
+) -> Result<()> {
+    let mut tasks = JoinSet::new();
+    for first in numbers.clone().take(TASKS as usize) {
+        let (store, template, end) = (store.clone(), template.clone(), numbers.end);
+        tasks.spawn(async move {
+            for n in (first..end).step_by(TASKS as usize) {
+                create(&store, &template, n, &user_name(n), expires_at).await?;
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// Creates the sessions of the user who has many.
+pub(super) async fn fill_many(store: &impl SessionStore, template: &Template) -> Result<()> {
+    let expires_at = alive_until();
+    for n in FIRST_OF_MANY..FIRST_OF_MANY + MANY_SESSIONS {
+        create(store, template, n, MANY, expires_at).await?;
+    }
+    Ok(())
+}
+
+/// An expiry beyond the end of the run.
+pub(super) fn alive_until() -> Timestamp {
+    SystemClock.now().saturating_add(LIFETIME)
+}
+
+pub(super) fn index(store: &impl SessionStore) -> Result<&dyn UserIndex> {
+    let index = store.user_index();
+    Ok(index.ok_or("the store has no index of sessions by user")?)
+}
+
+/// The index's entry for the session with this number.
+pub(super) fn entry(n: u64, added_at: Timestamp, expires_at: Timestamp) -> IndexEntry {
+    IndexEntry {
+        key: key(n),
+        handle: handle(n),
+        added_at,
+        expires_at,
+    }
+}
+
+/// What a login does: first the entry, then the record.
+async fn create(
+    store: &impl SessionStore,
+    template: &Template,
+    n: u64,
+    user: &str,
+    expires_at: Timestamp,
+) -> Result<()> {
+    let now = SystemClock.now();
+    let mut record = template.record(n, expires_at)?;
+    if let RecordState::Live(live) = &mut record.state {
+        live.user = Some(UserBinding::new(user, now));
+    }
+    let entry = entry(n, now, expires_at);
+    index(store)?
+        .add(&UserKey::of(user), entry, None, now)
+        .await?;
+    match store.save(&key(n), record, Expect::Absent, now).await? {
+        SaveOutcome::Saved => Ok(()),
+        other => Err(format!("a session can't be created: {other:?}").into()),
+    }
+}
+
+fn user_name(n: u64) -> String {
+    format!("user-{n}")
+}
