@@ -4,25 +4,23 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, Ready, ready};
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
+use actix_web::{HttpMessage as _, HttpResponse, ResponseError as _};
 use session_core::store::SessionStore;
 use session_core::{
-    Finished, Main, RequestSessions, ResponseHeaders, SessionConfig, SessionManager,
+    Main, RequestSessions, ResponseHeaders, SessionConfig, SessionHandle, SessionManager,
 };
 
+use crate::Error;
 use crate::extract::load;
-use crate::{Error, InnerError};
+use crate::future::{Answer, Respond, ResponseFuture};
 
-type Answering<B> = Pin<Box<dyn Future<Output = Result<ServiceResponse<B>, actix_web::Error>>>>;
-
-type OnError = Arc<dyn Fn(&Error) -> HttpResponse + Send + Sync>;
+pub(crate) type OnError = Arc<dyn Fn(&Error) -> HttpResponse + Send + Sync>;
 
 /// Gives every request inside it a session. Clones share the store.
 ///
@@ -143,7 +141,7 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = actix_web::Error;
-    type Future = Answering<EitherBody<B>>;
+    type Future = ResponseFuture<S::Future, B>;
 
     forward_ready!(service);
 
@@ -154,35 +152,20 @@ where
             Ok(None) => return self.pass_on(request),
             Err(error) => {
                 let response = on_error(&error).map_into_right_body();
-                return Box::pin(ready(Ok(request.into_response(response))));
+                return ResponseFuture::waiting(ready(Ok(request.into_response(response))));
             }
         };
         let handle = sessions.handle().clone();
         let outer = request.extensions_mut().insert(sessions);
-        let (service, is_eager) = (self.service.clone(), self.middleware.is_eager);
-        Box::pin(async move {
-            let work = async {
-                if is_eager && let Err(error) = load(&handle, request.request()).await {
-                    let response = on_error(&error).map_into_right_body();
-                    return Ok(request.into_response(response));
-                }
-                let response = service.call(request).await?;
-                Ok(response.map_into_left_body())
-            };
-            let (result, finished) = handle.run(work).await;
-            match result {
-                Ok(mut response) => {
-                    restore(response.request(), outer);
-                    if let Some(error) = finished.error() {
-                        let instead = on_error(&error.clone().into());
-                        response = response.into_response(instead.map_into_right_body());
-                    }
-                    finished.apply(&mut Headers(response.headers_mut()));
-                    Ok(response)
-                }
-                Err(error) => Err(with_headers(error, finished, on_error)),
-            }
-        })
+        let respond = Respond { outer, on_error };
+        if self.middleware.is_eager {
+            let work = self.load_and_call(handle.clone(), request);
+            return ResponseFuture::waiting(async move {
+                let (result, finished) = handle.run(work).await;
+                respond.respond(result, finished)
+            });
+        }
+        ResponseFuture::with_session(handle.run(self.service.call(request)), respond)
     }
 }
 
@@ -194,7 +177,7 @@ where
 {
     /// Leaves the request alone, except that the guards inside may rely on this middleware to have loaded the
     /// session of an identical one further out.
-    fn pass_on(&self, request: ServiceRequest) -> Answering<EitherBody<B>> {
+    fn pass_on(&self, request: ServiceRequest) -> ResponseFuture<S::Future, B> {
         let handle = match self.middleware.is_eager {
             true => request
                 .extensions()
@@ -203,17 +186,27 @@ where
                 .cloned(),
             false => None,
         };
+        match handle {
+            Some(handle) => ResponseFuture::waiting(self.load_and_call(handle, request)),
+            None => ResponseFuture::passing_on(self.service.call(request)),
+        }
+    }
+
+    /// Calls what is inside when the session has been loaded; if it can't be, the error is the response.
+    fn load_and_call(
+        &self,
+        handle: SessionHandle,
+        request: ServiceRequest,
+    ) -> impl Future<Output = Answer<EitherBody<B>>> + use<S, B, N> {
         let (service, on_error) = (self.service.clone(), self.middleware.on_error.clone());
-        Box::pin(async move {
-            if let Some(handle) = handle
-                && let Err(error) = load(&handle, request.request()).await
-            {
+        async move {
+            if let Err(error) = load(&handle, request.request()).await {
                 let response = on_error(&error).map_into_right_body();
                 return Ok(request.into_response(response));
             }
             let response = service.call(request).await?;
             Ok(response.map_into_left_body())
-        })
+        }
     }
 }
 
@@ -223,40 +216,6 @@ impl<N: 'static> SessionMiddleware<N> {
         let outer = extensions.get::<RequestSessions>();
         Ok(self.manager.enter::<N>(outer, request.path())?)
     }
-}
-
-/// Puts back what a session middleware further out had in the request's extensions: the request goes on to
-/// live, and our session is finished.
-fn restore(request: &HttpRequest, outer: Option<RequestSessions>) {
-    let mut extensions = request.extensions_mut();
-    match outer {
-        Some(outer) => drop(extensions.insert(outer)),
-        None => drop(extensions.remove::<RequestSessions>()),
-    }
-}
-
-/// An inner middleware's error, whose response has our headers as soon as somebody makes it; or ours in its
-/// place. The request is gone, so that no response can be made here.
-fn with_headers(
-    mut error: actix_web::Error,
-    finished: Finished,
-    on_error: OnError,
-) -> actix_web::Error {
-    if let Some(ours) = finished.error() {
-        let ours = Error::from(ours.clone());
-        error = ours.clone().into();
-        error.add_response_mapper(move |_| on_error(&ours));
-    } else if finished.changes_cookie() {
-        // actix-web has ways to a response that pass over an error's mappers; none of them may lose a cookie.
-        return InnerError::new(error, finished).into();
-    }
-    if finished.is_used() {
-        error.add_response_mapper(move |mut response| {
-            finished.apply(&mut Headers(response.headers_mut()));
-            response
-        });
-    }
-    error
 }
 
 /// The header map of actix-web 4, which is none of `http` 1.

@@ -1,9 +1,7 @@
 //! The layer and the service that it makes.
 
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -16,8 +14,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::Error;
+use crate::future::ResponseFuture;
 
-type OnError = Arc<dyn Fn(&Error) -> Response + Send + Sync>;
+pub(crate) type OnError = Arc<dyn Fn(&Error) -> Response + Send + Sync>;
 
 /// Gives every request inside it a session. Clones share the store.
 pub struct SessionLayer<N = Main> {
@@ -113,12 +112,12 @@ impl<S: Clone, N> Clone for SessionService<S, N> {
 
 impl<S, N, B> Service<Request<B>> for SessionService<S, N>
 where
-    S: Service<Request<B>, Response: IntoResponse, Error: Send, Future: Send + 'static>,
+    S: Service<Request<B>, Response: IntoResponse>,
     N: 'static,
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -127,29 +126,13 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let sessions = match self.layer.enter(&request) {
             Ok(Some(sessions)) => sessions,
-            Ok(None) => {
-                let passed_on = self.inner.call(request);
-                return Box::pin(async { passed_on.await.map(IntoResponse::into_response) });
-            }
-            Err(error) => {
-                let response = (self.layer.on_error)(&error);
-                return Box::pin(async { Ok(response) });
-            }
+            Ok(None) => return ResponseFuture::passing_on(self.inner.call(request)),
+            Err(error) => return ResponseFuture::refusing((self.layer.on_error)(&error)),
         };
         let handle = sessions.handle().clone();
         request.extensions_mut().insert(sessions);
-        let on_error = self.layer.on_error.clone();
         let work = self.inner.call(request);
-        Box::pin(async move {
-            let work = pin!(async { work.await.map(IntoResponse::into_response) });
-            let (result, finished) = handle.run(work).await;
-            let mut response = match finished.error() {
-                Some(error) => on_error(&error.clone().into()),
-                None => result?,
-            };
-            finished.apply(response.headers_mut());
-            Ok(response)
-        })
+        ResponseFuture::with_session(handle.run(work), self.layer.on_error.clone())
     }
 }
 

@@ -65,10 +65,12 @@
 
 mod error;
 mod extract;
+mod future;
 mod layer;
 
 pub use error::Error;
 pub use extract::Session;
+pub use future::ResponseFuture;
 pub use layer::{SessionLayer, SessionService};
 /// The core, for what isn't listed here: stores, clocks and the rest.
 pub use session_core;

@@ -1,11 +1,8 @@
 //! The session of one request, from before it is loaded until after it is committed.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
 use tokio::sync::OnceCell;
 
@@ -17,6 +14,7 @@ use crate::manager::SessionManager;
 use crate::oplog::OpLog;
 use crate::plan::Intent;
 use crate::record::Lifetime;
+use crate::run::Run;
 use crate::session::{CommitStatus, Session};
 use crate::state::{Cookie, State};
 use crate::view::View;
@@ -99,29 +97,8 @@ impl SessionHandle {
     ///
     /// If `work` panics, an ended session is committed and nothing else is, and the panic goes on. If the
     /// future is dropped, nothing more is committed.
-    pub async fn run<T>(&self, work: impl Future<Output = T>) -> (T, Finished) {
-        let abandon = AbandonOnDrop(&self.0);
-        let mut work = pin!(work);
-        let ended = poll_fn(|cx| {
-            let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
-            polled.map_or_else(|panic| Poll::Ready(Err(panic)), |polled| polled.map(Ok))
-        });
-        match ended.await {
-            Ok(output) => {
-                let finished = match self.0.finish_at_once() {
-                    Some(finished) => finished,
-                    // Boxed, because every request would otherwise carry room for a commit, and copy it about.
-                    None => Box::pin(self.0.finish()).await,
-                };
-                drop(abandon);
-                (output, finished)
-            }
-            Err(panic) => {
-                Box::pin(self.0.finish_after_panic()).await;
-                drop(abandon);
-                resume_unwind(panic)
-            }
-        }
+    pub fn run<F: Future>(&self, work: F) -> Run<F> {
+        Run::new(self.0.clone(), work)
     }
 }
 
@@ -182,7 +159,7 @@ impl Shared {
     }
 
     /// Finishes a request that has nothing to write, which is most of them.
-    fn finish_at_once(&self) -> Option<Finished> {
+    pub(crate) fn finish_at_once(&self) -> Option<Finished> {
         let _turn = self.commit_turn.try_lock().ok()?;
         match self.opened.get() {
             None => {
@@ -198,7 +175,7 @@ impl Shared {
         }
     }
 
-    async fn finish(&self) -> Finished {
+    pub(crate) async fn finish(&self) -> Finished {
         // Nobody commits between the last commit and the moment at which the cookie is settled.
         let _turn = self.commit_turn.lock().await;
         match self.opened.get() {
@@ -234,7 +211,7 @@ impl Shared {
     }
 
     /// A panic can't deliver a cookie, so that nothing but an ending is committed.
-    async fn finish_after_panic(&self) {
+    pub(crate) async fn finish_after_panic(&self) {
         if matches!(self.opened.get(), Some(Ok(()))) {
             let only_the_end = |wanted: Intent| {
                 let view = View::new(SessionData::empty());
@@ -265,21 +242,6 @@ impl Drop for Shared {
                 "session changes were made after the response had left and were never committed: \
                  call commit() after the last change"
             );
-        }
-    }
-}
-
-/// Forgets what a request wanted when its future goes away: a closure that holds a clone of the session
-/// would otherwise keep itself alive.
-struct AbandonOnDrop<'h>(&'h Shared);
-
-impl Drop for AbandonOnDrop<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
-        if !state.response_sent {
-            let wanted = state.cancel();
-            drop(state);
-            drop(wanted);
         }
     }
 }

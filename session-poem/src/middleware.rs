@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::pin::pin;
 use std::sync::Arc;
 
 use poem::error::ResponseError as _;
@@ -116,8 +115,7 @@ impl<E: Endpoint, N: 'static> Endpoint for SessionEndpoint<E, N> {
         };
         let handle = sessions.handle().clone();
         request.extensions_mut().insert(sessions);
-        let work = pin!(self.inner.call(request));
-        let (result, finished) = handle.run(work).await;
+        let (result, finished) = handle.run(self.inner.call(request)).await;
         let mut response = match (finished.error(), result) {
             (Some(error), _) => on_error(&error.clone().into()),
             (None, Ok(response)) => response.into_response(),

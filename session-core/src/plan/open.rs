@@ -114,13 +114,7 @@ impl Open {
 ///
 /// Both timeouts are computed anew, so that a shorter one in the configuration holds at once. A session that
 /// has expired by this server's reckoning only is kept in mind: a logout still ends it for the others.
-fn examine(
-    id: SessionId,
-    key: StoreKey,
-    record: Record,
-    now: Timestamp,
-    policy: &Policy,
-) -> Found {
+fn examine(id: SessionId, key: StoreKey, record: Record, now: Timestamp, policy: &Policy) -> Found {
     let in_grace = match record.state {
         RecordState::Live(live)
             if now < record.expires_at.min(policy.lifetime.expires_at(&live)) =>

@@ -27,7 +27,8 @@ pub(crate) fn compare() -> Result<()> {
         }
         return Ok(());
     }
-    let lines = comparison::lines(&recorded.instructions, &callgrind::count()?);
+    let counted = callgrind::count()?;
+    let lines = comparison::lines(&recorded.instructions, &counted);
     print!("{}", comparison::table(&lines));
     let problems: Vec<_> = lines.iter().filter_map(Line::problem).collect();
     workspace::report("the instruction counts", &problems)

@@ -1,0 +1,160 @@
+//! The future of a response, and what the end of the session means for it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::body::EitherBody;
+use actix_web::dev::ServiceResponse;
+use actix_web::{HttpMessage as _, HttpRequest};
+use pin_project_lite::pin_project;
+use session_core::{Finished, RequestSessions, Run};
+
+use crate::middleware::{Headers, OnError};
+use crate::{Error, InnerError};
+
+/// What a service answers.
+pub(crate) type Answer<B> = Result<ServiceResponse<B>, actix_web::Error>;
+
+pin_project! {
+    /// The future of [`SessionService`](crate::SessionService).
+    pub struct ResponseFuture<F, B>
+    where
+        F: Future,
+    {
+        #[pin]
+        kind: Kind<F, B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<F, B>
+    where
+        F: Future,
+    {
+        WithSession { #[pin] run: Run<F>, respond: Option<Respond> },
+        PassingOn { #[pin] work: F },
+        Waiting { answer: Pin<Box<dyn Future<Output = Answer<EitherBody<B>>>>> },
+    }
+}
+
+impl<F: Future, B> ResponseFuture<F, B> {
+    pub(crate) fn with_session(run: Run<F>, respond: Respond) -> Self {
+        Self {
+            kind: Kind::WithSession {
+                run,
+                respond: Some(respond),
+            },
+        }
+    }
+
+    pub(crate) fn passing_on(work: F) -> Self {
+        Self {
+            kind: Kind::PassingOn { work },
+        }
+    }
+
+    /// For what isn't done for every request.
+    pub(crate) fn waiting(answer: impl Future<Output = Answer<EitherBody<B>>> + 'static) -> Self {
+        Self {
+            kind: Kind::Waiting {
+                answer: Box::pin(answer),
+            },
+        }
+    }
+}
+
+impl<F: Future<Output = Answer<B>>, B> Future for ResponseFuture<F, B> {
+    type Output = Answer<EitherBody<B>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProjection::WithSession { run, respond } => {
+                let (result, finished) = ready!(run.poll(cx));
+                match respond.take() {
+                    Some(respond) => {
+                        let result = result.map(ServiceResponse::map_into_left_body);
+                        Poll::Ready(respond.respond(result, finished))
+                    }
+                    // Somebody polls a future that has given its output.
+                    None => Poll::Pending,
+                }
+            }
+            KindProjection::PassingOn { work } => {
+                Poll::Ready(ready!(work.poll(cx)).map(ServiceResponse::map_into_left_body))
+            }
+            KindProjection::Waiting { answer } => answer.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<F: Future, B> fmt::Debug for ResponseFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// What a response needs when the session is finished.
+pub(crate) struct Respond {
+    /// What a session middleware further out had in the request's extensions.
+    pub(crate) outer: Option<RequestSessions>,
+    pub(crate) on_error: OnError,
+}
+
+impl Respond {
+    pub(crate) fn respond<B>(
+        self,
+        result: Answer<EitherBody<B>>,
+        finished: Finished,
+    ) -> Answer<EitherBody<B>> {
+        let Self { outer, on_error } = self;
+        match result {
+            Ok(mut response) => {
+                restore(response.request(), outer);
+                if let Some(error) = finished.error() {
+                    let instead = on_error(&error.clone().into());
+                    response = response.into_response(instead.map_into_right_body());
+                }
+                finished.apply(&mut Headers(response.headers_mut()));
+                Ok(response)
+            }
+            Err(error) => Err(with_headers(error, finished, on_error)),
+        }
+    }
+}
+
+/// Puts back what a session middleware further out had in the request's extensions: the request goes on to
+/// live, and our session is finished.
+fn restore(request: &HttpRequest, outer: Option<RequestSessions>) {
+    let mut extensions = request.extensions_mut();
+    match outer {
+        Some(outer) => drop(extensions.insert(outer)),
+        None => drop(extensions.remove::<RequestSessions>()),
+    }
+}
+
+/// An inner middleware's error, whose response has our headers as soon as somebody makes it; or ours in its
+/// place. The request is gone, so that no response can be made here.
+fn with_headers(
+    mut error: actix_web::Error,
+    finished: Finished,
+    on_error: OnError,
+) -> actix_web::Error {
+    if let Some(ours) = finished.error() {
+        let ours = Error::from(ours.clone());
+        error = ours.clone().into();
+        error.add_response_mapper(move |_| on_error(&ours));
+    } else if finished.changes_cookie() {
+        // actix-web has ways to a response that pass over an error's mappers; none of them may lose a cookie.
+        return InnerError::new(error, finished).into();
+    }
+    if finished.is_used() {
+        error.add_response_mapper(move |mut response| {
+            finished.apply(&mut Headers(response.headers_mut()));
+            response
+        });
+    }
+    error
+}
