@@ -9,11 +9,14 @@ use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{
+    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY,
+};
 use actix_web::{HttpMessage as _, HttpResponse, ResponseError as _};
 use session_core::store::SessionStore;
 use session_core::{
-    Main, RequestSessions, ResponseHeaders, SessionConfig, SessionHandle, SessionManager,
+    Main, RequestSessions, ResponseHeader, ResponseHeaders, SessionConfig, SessionHandle,
+    SessionManager,
 };
 
 use crate::Error;
@@ -222,30 +225,38 @@ impl<N: 'static> SessionMiddleware<N> {
 pub(crate) struct Headers<'r>(pub(crate) &'r mut HeaderMap);
 
 impl ResponseHeaders for Headers<'_> {
-    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        self.0.get_all(name).map(HeaderValue::as_bytes)
+    fn values<'h>(&'h self, header: ResponseHeader) -> impl Iterator<Item = &'h [u8]> {
+        self.0.get_all(name_of(header)).map(HeaderValue::as_bytes)
     }
 
-    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
-        if let Some(value) = header_value(name, value) {
-            self.0.append(HeaderName::from_static(name), value);
+    fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+        if let Some(value) = value_of(header, value) {
+            self.0.append(name_of(header), value);
         }
     }
 
-    fn replace(&mut self, name: &'static str, value: Cow<'static, str>) {
-        if let Some(value) = header_value(name, value) {
-            self.0.insert(HeaderName::from_static(name), value);
+    fn replace(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+        if let Some(value) = value_of(header, value) {
+            self.0.insert(name_of(header), value);
         }
     }
 }
 
+fn name_of(header: ResponseHeader) -> HeaderName {
+    match header {
+        ResponseHeader::SetCookie => SET_COOKIE,
+        ResponseHeader::Vary => VARY,
+        ResponseHeader::CacheControl => CACHE_CONTROL,
+        other => HeaderName::from_static(other.name()),
+    }
+}
+
 /// The core writes printable ASCII, so that nothing is ever left out here.
-fn header_value(name: &str, value: Cow<'static, str>) -> Option<HeaderValue> {
+fn value_of(header: ResponseHeader, value: Cow<'static, str>) -> Option<HeaderValue> {
     let mut value = match value {
         Cow::Borrowed(text) => HeaderValue::from_static(text),
         Cow::Owned(text) => text.try_into().ok()?,
     };
-    // The session's id has no business in anybody's log.
-    value.set_sensitive(name == "set-cookie");
+    value.set_sensitive(header == ResponseHeader::SetCookie);
     Some(value)
 }

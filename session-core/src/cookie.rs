@@ -5,6 +5,7 @@ use std::time::Duration;
 use cookie::Cookie;
 
 use crate::error::ConfigError;
+use crate::scan::Scanner;
 
 /// The longest lifetime that browsers grant a cookie, in seconds: 400 days (RFC 6265bis, 5.6.2).
 pub(crate) const MAX_COOKIE_AGE_SECS: u64 = 400 * 24 * 60 * 60;
@@ -53,6 +54,7 @@ impl Default for CookieOptions {
 #[derive(Clone, Debug)]
 pub(crate) struct CookieTemplate {
     name: String,
+    scanner: Scanner,
     /// The attributes that a cookie and its removal share, as `; Name=value` each.
     attributes: String,
     removal: String,
@@ -81,6 +83,7 @@ impl CookieTemplate {
         cookie.make_removal();
         Ok(Self {
             name: options.name.clone(),
+            scanner: Scanner::new(&options.name),
             attributes: rendered[name_len..].to_owned(),
             removal: cookie.to_string(),
             persistent: options.persistent,
@@ -89,6 +92,11 @@ impl CookieTemplate {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Finds the cookie in a request.
+    pub(crate) fn scanner(&self) -> &Scanner {
+        &self.scanner
     }
 
     /// A Set-Cookie value for `value` that the browser forgets after `lifetime`.

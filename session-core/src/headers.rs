@@ -2,47 +2,88 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
+
+/// The headers of a response that a session looks at or changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ResponseHeader {
+    /// `Set-Cookie`: its value is a credential and has no business in anybody's log.
+    SetCookie,
+    /// `Vary`
+    Vary,
+    /// `Cache-Control`
+    CacheControl,
+    /// `CDN-Cache-Control` (RFC 9213)
+    CdnCacheControl,
+    /// `Surrogate-Control`, the precursor of `CDN-Cache-Control`
+    SurrogateControl,
+}
+
+impl ResponseHeader {
+    /// The header's name, in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SetCookie => "set-cookie",
+            Self::Vary => "vary",
+            Self::CacheControl => "cache-control",
+            Self::CdnCacheControl => "cdn-cache-control",
+            Self::SurrogateControl => "surrogate-control",
+        }
+    }
+}
 
 /// The response headers of a framework. The header map of `http` 1 is one; an adapter for a framework that
 /// has another map implements it for that.
 pub trait ResponseHeaders {
-    /// The values of all headers called `name`, which is in lower case.
-    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]>;
+    /// The values of all headers of this name.
+    fn values<'h>(&'h self, header: ResponseHeader) -> impl Iterator<Item = &'h [u8]>;
 
-    /// Adds a header beside those of the same name. `name` is in lower case, and `value` printable ASCII.
-    fn append(&mut self, name: &'static str, value: Cow<'static, str>);
+    /// Adds a header beside those of the same name. `value` is printable ASCII.
+    fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>);
 
-    /// Puts a header in place of those of the same name. `name` is in lower case, and `value` printable ASCII.
-    fn replace(&mut self, name: &'static str, value: Cow<'static, str>);
+    /// Puts a header in place of those of the same name. `value` is printable ASCII.
+    fn replace(&mut self, header: ResponseHeader, value: Cow<'static, str>);
 }
 
 impl ResponseHeaders for HeaderMap {
-    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        self.get_all(name).iter().map(HeaderValue::as_bytes)
+    fn values<'h>(&'h self, header: ResponseHeader) -> impl Iterator<Item = &'h [u8]> {
+        self.get_all(name_of(header))
+            .iter()
+            .map(HeaderValue::as_bytes)
     }
 
-    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
-        if let Some(value) = header_value(name, value) {
-            self.append(HeaderName::from_static(name), value);
+    fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+        if let Some(value) = value_of(header, value) {
+            self.append(name_of(header), value);
         }
     }
 
-    fn replace(&mut self, name: &'static str, value: Cow<'static, str>) {
-        if let Some(value) = header_value(name, value) {
-            self.insert(HeaderName::from_static(name), value);
+    fn replace(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+        if let Some(value) = value_of(header, value) {
+            self.insert(name_of(header), value);
+        }
+    }
+}
+
+fn name_of(header: ResponseHeader) -> HeaderName {
+    match header {
+        ResponseHeader::SetCookie => SET_COOKIE,
+        ResponseHeader::Vary => VARY,
+        ResponseHeader::CacheControl => CACHE_CONTROL,
+        ResponseHeader::CdnCacheControl | ResponseHeader::SurrogateControl => {
+            HeaderName::from_static(header.name())
         }
     }
 }
 
 /// The core writes printable ASCII, so that nothing is ever left out here.
-fn header_value(name: &str, value: Cow<'static, str>) -> Option<HeaderValue> {
+fn value_of(header: ResponseHeader, value: Cow<'static, str>) -> Option<HeaderValue> {
     let mut value = match value {
         Cow::Borrowed(text) => HeaderValue::from_static(text),
         Cow::Owned(text) => text.try_into().ok()?,
     };
-    // The session's id has no business in anybody's log.
-    value.set_sensitive(name == "set-cookie");
+    value.set_sensitive(header == ResponseHeader::SetCookie);
     Some(value)
 }
 
@@ -52,21 +93,27 @@ pub(crate) fn vary_by_cookie(headers: &mut impl ResponseHeaders) {
         let mut names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
     };
-    if !headers.values("vary").any(covered) {
-        headers.append("vary", Cow::Borrowed("Cookie"));
+    if !headers.values(ResponseHeader::Vary).any(covered) {
+        headers.append(ResponseHeader::Vary, Cow::Borrowed("Cookie"));
     }
 }
 
-/// What takes precedence over Cache-Control at the caches that know it (RFC 9213 and its precursor).
-const TARGETED: [&str; 2] = ["cdn-cache-control", "surrogate-control"];
+/// What takes precedence over Cache-Control at the caches that know it.
+const TARGETED: [ResponseHeader; 2] = [
+    ResponseHeader::CdnCacheControl,
+    ResponseHeader::SurrogateControl,
+];
 
 const NO_STORE: Cow<'static, str> = Cow::Borrowed("no-store");
 
 /// Adds the cookie, and keeps the response out of shared caches.
 pub(crate) fn set_cookie(headers: &mut impl ResponseHeaders, cookie: String) {
-    headers.append("set-cookie", Cow::Owned(cookie));
-    if !headers.values("cache-control").any(keeps_out_shared_caches) {
-        headers.replace("cache-control", NO_STORE);
+    headers.append(ResponseHeader::SetCookie, Cow::Owned(cookie));
+    let is_kept_out = headers
+        .values(ResponseHeader::CacheControl)
+        .any(keeps_out_shared_caches);
+    if !is_kept_out {
+        headers.replace(ResponseHeader::CacheControl, NO_STORE);
     }
     for targeted in TARGETED {
         if headers.values(targeted).next().is_some() {
@@ -98,15 +145,13 @@ fn keeps_out_shared_caches(value: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn of(name: &'static str, values: &[&str]) -> HeaderMap {
+    fn of(header: ResponseHeader, values: &[&str]) -> HeaderMap {
         let values = values.iter().map(|value| value.parse().unwrap());
-        values
-            .map(|value| (HeaderName::from_static(name), value))
-            .collect()
+        values.map(|value| (name_of(header), value)).collect()
     }
 
-    fn shown(headers: &HeaderMap, name: &str) -> Vec<String> {
-        let values = ResponseHeaders::values(headers, name);
+    fn shown(headers: &HeaderMap, header: ResponseHeader) -> Vec<String> {
+        let values = ResponseHeaders::values(headers, header);
         values
             .map(|value| String::from_utf8(value.to_vec()).unwrap())
             .collect()
@@ -116,9 +161,9 @@ mod tests {
     #[test]
     fn vary_is_merged() {
         let after = |values: &[&str]| {
-            let mut headers = of("vary", values);
+            let mut headers = of(ResponseHeader::Vary, values);
             vary_by_cookie(&mut headers);
-            shown(&headers, "vary")
+            shown(&headers, ResponseHeader::Vary)
         };
         assert_eq!(after(&[]), ["Cookie"]);
         assert_eq!(after(&["Accept"]), ["Accept", "Cookie"]);
@@ -133,10 +178,10 @@ mod tests {
     #[test]
     fn shared_caches_are_kept_out() {
         let after = |values: &[&str]| {
-            let mut headers = of("cache-control", values);
+            let mut headers = of(ResponseHeader::CacheControl, values);
             set_cookie(&mut headers, "id=1".to_owned());
-            assert_eq!(shown(&headers, "set-cookie"), ["id=1"]);
-            shown(&headers, "cache-control")
+            assert_eq!(shown(&headers, ResponseHeader::SetCookie), ["id=1"]);
+            shown(&headers, ResponseHeader::CacheControl)
         };
         for kept in [
             "private",
@@ -177,9 +222,9 @@ mod tests {
     /// CK-6: other people's cookies stay.
     #[test]
     fn other_cookies_stay() {
-        let mut headers = of("set-cookie", &["theirs=1", "theirs=2"]);
+        let mut headers = of(ResponseHeader::SetCookie, &["theirs=1", "theirs=2"]);
         set_cookie(&mut headers, "id=1".to_owned());
-        let cookies = shown(&headers, "set-cookie");
+        let cookies = shown(&headers, ResponseHeader::SetCookie);
         assert_eq!(cookies, ["theirs=1", "theirs=2", "id=1"]);
     }
     /// LG-1: whoever logs a response's headers doesn't log the session's cookie.

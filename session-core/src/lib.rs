@@ -87,7 +87,7 @@ pub use cookie::SameSite;
 pub use data::SessionData;
 pub use error::{ConfigError, Error, ErrorKind};
 pub use handle::{Finished, SessionHandle};
-pub use headers::ResponseHeaders;
+pub use headers::{ResponseHeader, ResponseHeaders};
 pub use id::{ParseRefError, SessionRef, StoreKey, UserKey, Version};
 pub use key::{Key, SessionKey, WriteKey};
 pub use login::{Login, SessionInfo};

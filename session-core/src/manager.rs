@@ -17,7 +17,6 @@ use crate::plan::{
 };
 use crate::random::{OsRandom, Random};
 use crate::record::Record;
-use crate::scan;
 use crate::store::{SessionStore, StoreError, UserIndex};
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -174,7 +173,7 @@ impl SessionManager {
     pub(crate) fn opening<'h>(&self, cookie_headers: impl IntoIterator<Item = &'h [u8]>) -> Open {
         let checked = self.0.config.checked();
         let mut ids = Ids::new();
-        for value in scan::values(cookie_headers, checked.cookie.name()) {
+        for value in checked.cookie.scanner().values(cookie_headers) {
             match checked.keys.verify(value) {
                 Ok(verified) => match ids.iter_mut().find(|earlier| earlier.key == verified.key) {
                     Some(same) => same.outdated &= verified.outdated,

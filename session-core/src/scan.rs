@@ -1,46 +1,56 @@
 //! Finding our cookie in the request, without parsing the others.
 //!
-//! A Cookie header is pairs separated by `;`. The scan compares names byte for byte, trims nothing but
-//! space and tab, and passes over whatever it doesn't understand, so that a neighbour's broken cookie
-//! can't hide ours. It allocates nothing and looks at each byte a bounded number of times.
+//! A Cookie header is pairs separated by `;`. The scan looks for the name, byte for byte, and takes it for
+//! ours where nothing but space and tab lies between it and the semicolon before it, and the equals sign
+//! behind it. Whatever else is in the header it passes over without looking at it, so that a neighbour's
+//! broken cookie can't hide ours. It allocates nothing and looks at each byte a bounded number of times.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 /// How many cookies of our name are looked at. A browser sends several when one name was set with
 /// different paths or domains; beyond this number somebody is playing.
 pub(crate) const MAX_CANDIDATES: usize = 8;
 
-/// The values of the cookies called `name`, in the order of the request, over all Cookie headers.
-pub(crate) fn values<'h>(
-    headers: impl IntoIterator<Item = &'h [u8]>,
-    name: &str,
-) -> impl Iterator<Item = &'h [u8]> {
-    headers
-        .into_iter()
-        .flat_map(pairs)
-        .filter_map(move |pair| value_of(pair, name.as_bytes()))
-        .take(MAX_CANDIDATES)
+/// Finds the cookies of one name.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner {
+    name: memmem::Finder<'static>,
 }
 
-/// What stands between the semicolons.
-fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(header);
-    std::iter::from_fn(move || {
-        let header = rest?;
-        let (pair, after) = match memchr(b';', header) {
-            Some(end) => (&header[..end], Some(&header[end + 1..])),
-            None => (header, None),
-        };
-        rest = after;
-        Some(pair)
-    })
+impl Scanner {
+    /// For the cookie called `name`: a token, so that it has neither semicolons nor white space in it, and no
+    /// place where it isn't ours can overlap with one where it is.
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: memmem::Finder::new(name).into_owned(),
+        }
+    }
+
+    /// The values of the cookies, in the order of the request, over all Cookie headers.
+    pub(crate) fn values<'h>(
+        &self,
+        headers: impl IntoIterator<Item = &'h [u8]>,
+    ) -> impl Iterator<Item = &'h [u8]> {
+        headers
+            .into_iter()
+            .flat_map(|header| {
+                let found = self.name.find_iter(header);
+                found.filter_map(|at| value_at(header, at, self.name.needle().len()))
+            })
+            .take(MAX_CANDIDATES)
+    }
 }
 
-/// The value of `pair` if its name is `name`.
-fn value_of<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
-    let rest = trim_start(pair).strip_prefix(name)?;
-    let (separator, value) = trim_start(rest).split_first()?;
-    (*separator == b'=').then(|| trim_start(trim_end(value)))
+/// The value of the pair whose name lies at `at`, if it is one.
+fn value_at(header: &[u8], at: usize, name_len: usize) -> Option<&[u8]> {
+    let (before, name_and_rest) = header.split_at(at);
+    let begins_a_pair = trim_end(before).last().is_none_or(|byte| *byte == b';');
+    let (separator, rest) = trim_start(&name_and_rest[name_len..]).split_first()?;
+    if !begins_a_pair || *separator != b'=' {
+        return None;
+    }
+    let end = memchr(b';', rest).unwrap_or(rest.len());
+    Some(trim_start(trim_end(&rest[..end])))
 }
 
 fn trim_end(mut bytes: &[u8]) -> &[u8] {
@@ -62,7 +72,7 @@ mod tests {
     use super::*;
 
     fn find<'h>(headers: &[&'h [u8]]) -> Vec<&'h [u8]> {
-        values(headers.iter().copied(), "id").collect()
+        Scanner::new("id").values(headers.iter().copied()).collect()
     }
 
     fn found(header: &str) -> Vec<String> {

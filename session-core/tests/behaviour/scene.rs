@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
 use session_core::{
-    Clock, Error, Finished, Record, ResponseHeaders, Session, SessionConfig, SessionConfigBuilder,
-    SessionManager, StoreKey, Timestamp,
+    Clock, Error, Finished, Record, ResponseHeader, ResponseHeaders, Session, SessionConfig,
+    SessionConfigBuilder, SessionManager, StoreKey, Timestamp,
 };
 
 #[path = "../../docs/map_store.rs"]
@@ -142,20 +142,20 @@ impl SessionStore for SpyStore {
 pub(crate) struct HeaderList(pub Vec<(String, String)>);
 
 impl ResponseHeaders for HeaderList {
-    fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+    fn values<'h>(&'h self, header: ResponseHeader) -> impl Iterator<Item = &'h [u8]> {
         self.0
             .iter()
-            .filter(move |(other, _)| *other == name)
+            .filter(move |(other, _)| *other == header.name())
             .map(|(_, value)| value.as_bytes())
     }
 
-    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
-        self.0.push((name.to_owned(), value.into_owned()));
+    fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+        self.0.push((header.name().to_owned(), value.into_owned()));
     }
 
-    fn replace(&mut self, name: &'static str, value: Cow<'static, str>) {
-        self.0.retain(|(other, _)| *other != name);
-        self.append(name, value);
+    fn replace(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+        self.0.retain(|(other, _)| *other != header.name());
+        self.append(header, value);
     }
 }
 

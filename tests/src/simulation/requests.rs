@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use session_core::{Finished, ResponseHeaders, Session, SessionManager};
+use session_core::{Finished, ResponseHeader, ResponseHeaders, Session, SessionManager};
 
 use super::world::World;
 
@@ -256,16 +256,16 @@ async fn act(
 fn set_cookie_of(finished: &Finished) -> Option<String> {
     struct Headers(Option<String>);
     impl ResponseHeaders for Headers {
-        fn values<'h>(&'h self, _: &str) -> impl Iterator<Item = &'h [u8]> {
+        fn values<'h>(&'h self, _: ResponseHeader) -> impl Iterator<Item = &'h [u8]> {
             std::iter::empty()
         }
-        fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
-            if name == "set-cookie" {
+        fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+            if header == ResponseHeader::SetCookie {
                 let pair = value.split(';').next().unwrap_or_default();
                 self.0 = pair.split_once('=').map(|(_, value)| value.to_owned());
             }
         }
-        fn replace(&mut self, _: &'static str, _: Cow<'static, str>) {}
+        fn replace(&mut self, _: ResponseHeader, _: Cow<'static, str>) {}
     }
     let mut headers = Headers(None);
     finished.apply(&mut headers);
