@@ -245,7 +245,7 @@ impl<'b> Reader<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::EscapedKey;
+    use crate::data::{EscapedKey, Piece};
 
     fn records() -> Vec<Record> {
         let time = Timestamp::from_unix_millis;
@@ -254,10 +254,8 @@ mod tests {
             EscapedKey::new("nul\0"),
             EscapedKey::new("\u{10348}"),
         ];
-        let data = SessionData::from_entries(
-            keys.iter()
-                .map(|key| (key, &br#"{"deep":[1,"\u0000"]}"#[..])),
-        );
+        let value = &br#"{"deep":[1,"\u0000"]}"#[..];
+        let data = SessionData::from_pieces(&keys.each_ref().map(|key| Piece::Entry(key, value)));
         let mut live = LiveRecord::new(data, time(1), SessionRef::from_bytes([2; 16]));
         live.last_active_at = time(3);
         let mut rich = live.clone();

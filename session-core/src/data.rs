@@ -9,7 +9,7 @@
 //! their escaped bytes, so that a lookup is a binary search and a value is parsed alone. The text has no
 //! white space between its parts.
 
-use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -50,16 +50,18 @@ impl From<Arc<[u8]>> for ValueRef {
 pub(crate) struct MalformedData;
 
 /// A key as it stands in the text: escaped, without its quotes.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct EscapedKey<'k>(Cow<'k, str>);
+#[derive(Clone, Debug)]
+pub(crate) enum EscapedKey<'k> {
+    Borrowed(&'k str),
+    /// Shared between the log and the view.
+    Shared(Arc<str>),
+}
 
 impl SessionData {
     /// Data without any key.
     pub fn empty() -> Self {
         static EMPTY: OnceLock<SessionData> = OnceLock::new();
-        EMPTY
-            .get_or_init(|| Self::from_entries(std::iter::empty()))
-            .clone()
+        EMPTY.get_or_init(|| Self::from_pieces(&[])).clone()
     }
 
     /// The data as one JSON object, byte for byte as stored.
@@ -90,32 +92,21 @@ impl SessionData {
         Ok(Self(bytes.into()))
     }
 
-    /// Encodes entries, which must be unique and in ascending order of their keys.
-    pub(crate) fn from_entries<'e>(
-        entries: impl Iterator<Item = (&'e EscapedKey<'e>, &'e [u8])> + Clone,
-    ) -> Self {
-        let (mut count, mut text_len) = (0, EMPTY_TEXT.len());
-        for (key, value) in entries.clone() {
-            text_len += entry_len(key, value) + usize::from(count > 0);
-            count += 1;
-        }
-        let mut bytes = Vec::with_capacity(COUNT_LEN + count * SLOT_LEN + text_len);
-        let mut text = Vec::with_capacity(text_len);
-        bytes.extend(position(count));
-        for (key, value) in entries {
-            text.extend_from_slice(if text.is_empty() { b"{\"" } else { b",\"" });
-            text.extend_from_slice(key.0.as_bytes());
-            bytes.extend(position(text.len()));
-            text.extend_from_slice(b"\":");
-            text.extend_from_slice(value);
-            bytes.extend(position(text.len()));
-        }
-        if text.is_empty() {
-            text.push(b'{');
-        }
-        text.push(b'}');
-        bytes.extend_from_slice(&text);
-        Self(bytes.into())
+    /// Puts pieces together, whose keys must be unique and in ascending order.
+    pub(crate) fn from_pieces(pieces: &[Piece<'_>]) -> Self {
+        let count: usize = pieces.iter().map(Piece::count).sum();
+        let len = COUNT_LEN + count * SLOT_LEN + json_len(pieces);
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+        let (head, text) = Arc::make_mut(&mut bytes).split_at_mut(COUNT_LEN + count * SLOT_LEN);
+        head[..COUNT_LEN].copy_from_slice(&position(count));
+        let mut writer = Writer {
+            slots: head[COUNT_LEN..].chunks_exact_mut(SLOT_LEN),
+            text,
+            end: 0,
+        };
+        pieces.iter().for_each(|piece| writer.write(piece));
+        writer.finish();
+        Self(bytes)
     }
 
     /// The JSON of the value under `key`.
@@ -135,27 +126,44 @@ impl SessionData {
 
     /// Where the value under `key` lies in the text.
     fn find(&self, key: &EscapedKey<'_>) -> Option<Range<usize>> {
+        let at = self.search(key).ok()?;
+        Some(self.ranges(at).1)
+    }
+
+    /// Which entry is `key`'s; otherwise, which one it would be.
+    pub(crate) fn search(&self, key: &EscapedKey<'_>) -> Result<usize, usize> {
         let text = self.as_json();
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = usize::midpoint(low, high);
-            let (found, value) = self.ranges(middle);
-            match text[found].cmp(key.0.as_bytes()) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(value),
+            match text[self.ranges(middle).0].cmp(key.as_bytes()) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
             }
         }
-        None
+        Err(low)
     }
 
     /// Keys and the JSON of their values, in order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+    #[cfg(test)]
+    fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        (0..self.len()).map(|at| self.entry(at))
+    }
+
+    /// The key and the JSON of the value of an entry.
+    pub(crate) fn entry(&self, at: usize) -> (&[u8], &[u8]) {
+        let (key, value) = self.ranges(at);
         let text = self.as_json();
-        (0..self.len()).map(move |at| {
-            let (key, value) = self.ranges(at);
-            (&text[key], &text[value])
-        })
+        (&text[key], &text[value])
+    }
+
+    /// Where the text of these entries lies, from the first one's key with its quotes to the last one's value.
+    fn span(&self, entries: &Range<usize>) -> Range<usize> {
+        match entries.is_empty() {
+            true => 0..0,
+            false => self.ranges(entries.start).0.start - 1..self.ranges(entries.end - 1).1.end,
+        }
     }
 
     /// How many keys there are.
@@ -180,6 +188,99 @@ impl SessionData {
     }
 }
 
+/// A part of an encoding that is to be put together.
+#[derive(Clone, Debug)]
+pub(crate) enum Piece<'p> {
+    /// Entries of other data that lie next to each other. They are copied as a whole: a session that is saved
+    /// is mostly what it was.
+    Kept(&'p SessionData, Range<usize>),
+    /// A key as it stands in the text, and the JSON of its value.
+    Entry(&'p EscapedKey<'p>, &'p [u8]),
+}
+
+impl Piece<'_> {
+    /// How many keys it has.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Kept(_, entries) => entries.len(),
+            Self::Entry(..) => 1,
+        }
+    }
+
+    /// Its length in the text, the comma before it apart.
+    fn text_len(&self) -> usize {
+        match self {
+            Self::Kept(data, entries) => data.span(entries).len(),
+            Self::Entry(key, value) => entry_len(key, value),
+        }
+    }
+}
+
+/// The length of the JSON object that the pieces give.
+pub(crate) fn json_len(pieces: &[Piece<'_>]) -> usize {
+    let texts = pieces.iter().filter(|piece| piece.count() > 0);
+    let (count, len) = texts.fold((0_usize, EMPTY_TEXT.len()), |(count, len), piece| {
+        (count + 1, len + piece.text_len())
+    });
+    len + count.saturating_sub(1)
+}
+
+/// Writes pieces into an encoding whose length fits.
+struct Writer<'b> {
+    slots: std::slice::ChunksExactMut<'b, u8>,
+    text: &'b mut [u8],
+    /// The end of what has been written of the text.
+    end: usize,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, piece: &Piece<'_>) {
+        if piece.count() == 0 {
+            return;
+        }
+        self.put(if self.end == 0 { b"{" } else { b"," });
+        match piece {
+            Piece::Kept(data, entries) => {
+                let span = data.span(entries);
+                let (from, to) = (span.start, self.end);
+                self.put(&data.as_json()[span]);
+                for at in entries.clone() {
+                    let (key, value) = data.ranges(at);
+                    self.put_slot(key.end - from + to, value.end - from + to);
+                }
+            }
+            Piece::Entry(key, value) => {
+                self.put(b"\"");
+                self.put(key.as_bytes());
+                let key_end = self.end;
+                self.put(b"\":");
+                self.put(value);
+                self.put_slot(key_end, self.end);
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.end == 0 {
+            self.put(b"{");
+        }
+        self.put(b"}");
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.end + bytes.len();
+        self.text[self.end..end].copy_from_slice(bytes);
+        self.end = end;
+    }
+
+    fn put_slot(&mut self, key_end: usize, value_end: usize) {
+        if let Some(slot) = self.slots.next() {
+            slot[..4].copy_from_slice(&position(key_end));
+            slot[4..].copy_from_slice(&position(value_end));
+        }
+    }
+}
+
 impl fmt::Debug for SessionData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -197,41 +298,71 @@ impl<'k> EscapedKey<'k> {
             .bytes()
             .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
         {
-            return Self(Cow::Borrowed(key));
+            return Self::Borrowed(key);
         }
         let mut literal = serde_json::Value::from(key).to_string();
         literal.pop();
         literal.remove(0);
-        Self(Cow::Owned(literal))
+        Self::Shared(literal.into())
     }
 
     pub(crate) fn into_owned(self) -> EscapedKey<'static> {
-        EscapedKey(Cow::Owned(self.0.into_owned()))
+        EscapedKey::Shared(match self {
+            Self::Borrowed(text) => text.into(),
+            Self::Shared(text) => text,
+        })
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.text().as_bytes()
     }
 
     pub(crate) fn reborrow(&self) -> EscapedKey<'_> {
-        EscapedKey(Cow::Borrowed(&self.0))
+        EscapedKey::Borrowed(self.text())
     }
 
     /// The escaped key in these bytes of a text; `None` if they aren't UTF-8.
     pub(crate) fn from_text(bytes: &'k [u8]) -> Option<Self> {
-        std::str::from_utf8(bytes)
-            .ok()
-            .map(|text| Self(Cow::Borrowed(text)))
+        std::str::from_utf8(bytes).ok().map(Self::Borrowed)
     }
 
     /// The key as the application wrote it; `None` if it isn't the inside of a JSON string.
     pub(crate) fn unescape(&self) -> Option<String> {
-        if !self.0.contains('\\') {
-            return Some(self.0.clone().into_owned());
+        let text = self.text();
+        if !text.contains('\\') {
+            return Some(text.to_owned());
         }
-        serde_json::from_str(&format!("\"{}\"", self.0)).ok()
+        serde_json::from_str(&format!("\"{text}\"")).ok()
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Borrowed(text) => text,
+            Self::Shared(text) => text,
+        }
     }
 }
+
+/// Keys are in the order of their bytes, wherever these lie.
+impl Ord for EscapedKey<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl PartialOrd for EscapedKey<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for EscapedKey<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for EscapedKey<'_> {}
 
 /// What an entry adds to the text, its comma apart.
 pub(crate) fn entry_len(key: &EscapedKey<'_>, value: &[u8]) -> usize {
@@ -293,7 +424,11 @@ mod tests {
             .map(|(key, value)| (EscapedKey::new(key), value.as_bytes()))
             .collect();
         entries.sort();
-        SessionData::from_entries(entries.iter().map(|(key, value)| (key, *value)))
+        let pieces = entries.iter();
+        let pieces: Vec<_> = pieces
+            .map(|(key, value)| Piece::Entry(key, value))
+            .collect();
+        SessionData::from_pieces(&pieces)
     }
 
     /// SR-2: whatever the keys are, the text is JSON.

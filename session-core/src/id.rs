@@ -149,7 +149,7 @@ pub struct SessionRef([u8; HANDLE_LEN]);
 impl SessionRef {
     pub(crate) fn generate(random: &dyn Random) -> Result<Self, RandomError> {
         let mut bytes = [0; HANDLE_LEN];
-        random.fill(&mut bytes)?;
+        random.fill_unique(&mut bytes)?;
         Ok(Self(bytes))
     }
 
@@ -211,7 +211,7 @@ pub struct Version([u8; VERSION_LEN]);
 impl Version {
     pub(crate) fn generate(random: &dyn Random) -> Result<Self, RandomError> {
         let mut bytes = [0; VERSION_LEN];
-        random.fill(&mut bytes)?;
+        random.fill_unique(&mut bytes)?;
         Ok(Self(bytes))
     }
 

@@ -32,6 +32,13 @@ struct Parts {
     random: Arc<dyn Random>,
 }
 
+impl Parts {
+    /// The store itself: the one behind the `Arc`, which is a store too and would box each future again.
+    fn store(&self) -> &dyn SessionStore {
+        &*self.store
+    }
+}
+
 impl SessionManager {
     /// A manager on the system's clock and generator.
     ///
@@ -148,7 +155,7 @@ impl SessionManager {
     }
 
     fn check_index(&self) -> Result<(), Error> {
-        match self.0.store.user_index() {
+        match self.0.store().user_index() {
             Some(_) => Ok(()),
             None => Err(no_index()),
         }
@@ -193,7 +200,7 @@ impl SessionManager {
         let mut now = None;
         while let Some(key) = open.next_key() {
             let asked_at = *now.get_or_insert_with(|| self.now());
-            let load = self.0.store.load(&key, asked_at);
+            let load = self.0.store().load(&key, asked_at);
             let Some(loaded) = deadline.bound(load).await else {
                 let error = late();
                 log_error("load", &error);
@@ -256,7 +263,7 @@ impl SessionManager {
         loop {
             answer = match advance(answer, &cx) {
                 Step::Done(result) => return result,
-                Step::Call(call) => match deadline.bound(self.call(call, cx.now)).await {
+                Step::Call(call) => match deadline.bound(pin!(self.call(call, cx.now))).await {
                     Some(Ok(answer)) => answer,
                     Some(Err(error)) => Answer::Failed(error),
                     None => return Err(late()),
@@ -282,25 +289,25 @@ impl SessionManager {
             now: self.now(),
             random: &*self.0.random,
             policy: &self.0.config.checked().policy,
-            has_index: self.0.store.user_index().is_some(),
+            has_index: self.0.store().user_index().is_some(),
         }
     }
 
     /// The index of a store that has one: plans ask for it nowhere else.
     fn index(&self) -> Result<&dyn UserIndex, StoreError> {
-        let index = self.0.store.user_index();
+        let index = self.0.store().user_index();
         index.ok_or_else(|| StoreError::not_applied("the store has no index of sessions by user"))
     }
 
     async fn call(&self, call: Call, now: Timestamp) -> Result<Answer, StoreError> {
-        let store = &self.0.store;
+        let store = self.0.store();
         Ok(match call {
             Call::Load(key) => Answer::Loaded(store.load(&key, now).await?),
             Call::Save {
-                key,
+                ref key,
                 record,
                 expect,
-            } => Answer::Saved(store.save(&key, record, expect, now).await?),
+            } => Answer::Saved(store.save(key, record, expect, now).await?),
             Call::Touch { key, touch } => Answer::Saved(store.touch(&key, touch, now).await?),
             Call::Delete(key) => {
                 store.delete(&key).await?;

@@ -1,5 +1,6 @@
 //! Randomness as the core sees it: one trait, so that tests can seed it or make it fail.
 
+use std::cell::RefCell;
 use std::fmt;
 
 /// Where ids, versions and handles come from. Applications use [`OsRandom`].
@@ -8,6 +9,11 @@ use std::fmt;
 pub trait Random: Send + Sync + 'static {
     /// Fills `buffer` with random bytes, or fails; it never leaves part of it unfilled.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomError>;
+
+    /// Fills `buffer` with random bytes that have to be unique and needn't be secret: for versions and the like.
+    fn fill_unique(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
+        self.fill(buffer)
+    }
 }
 
 /// The operating system's generator.
@@ -17,6 +23,46 @@ pub struct OsRandom;
 impl Random for OsRandom {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
         getrandom::fill(buffer).map_err(|error| RandomError(Box::new(error)))
+    }
+
+    /// Asks the operating system for many at once, as a question costs as much as the rest of a save in memory.
+    /// (A process that forks without starting another program shares what is left with its child: at most
+    /// a few dozen versions, and never an id.)
+    fn fill_unique(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
+        POOL.with_borrow_mut(|pool| pool.take(buffer, |fresh| self.fill(fresh)))
+    }
+}
+
+const POOL_LEN: usize = 512;
+
+/// Random bytes that haven't been given out yet: the last ones.
+struct Pool {
+    bytes: [u8; POOL_LEN],
+    left: usize,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_LEN], left: 0 }) };
+}
+
+impl Pool {
+    fn take(
+        &mut self,
+        buffer: &mut [u8],
+        fill: impl Fn(&mut [u8]) -> Result<(), RandomError>,
+    ) -> Result<(), RandomError> {
+        if buffer.len() > POOL_LEN {
+            return fill(buffer);
+        }
+        if buffer.len() > self.left {
+            self.left = 0;
+            fill(&mut self.bytes)?;
+            self.left = POOL_LEN;
+        }
+        let from = POOL_LEN - self.left;
+        buffer.copy_from_slice(&self.bytes[from..from + buffer.len()]);
+        self.left -= buffer.len();
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 
 use crate::data::{EscapedKey, ValueRef};
 use crate::error::{Error, ErrorKind};
@@ -460,14 +461,16 @@ fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
 }
 
 fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, Error> {
-    // The value's own message may quote it, so that it isn't kept as a source.
-    serde_json::to_vec(value).map(Encoded::from).map_err(|_| {
-        let message = format!(
-            "a value of type {} can't be turned into JSON",
-            std::any::type_name::<T>()
-        );
-        Error::new(ErrorKind::Serialize, message)
-    })
+    let mut json = SmallVec::<[u8; 128]>::new();
+    match serde_json::to_writer(&mut json, value) {
+        Ok(()) => Ok(Encoded::from(&*json)),
+        // The value's own message may quote it, so that it isn't kept as a source.
+        Err(_) => {
+            let type_name = std::any::type_name::<T>();
+            let message = format!("a value of type {type_name} can't be turned into JSON");
+            Err(Error::new(ErrorKind::Serialize, message))
+        }
+    }
 }
 
 fn recompute<T, X, F>(f: Arc<F>) -> Recompute

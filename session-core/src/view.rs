@@ -1,20 +1,29 @@
 //! What a handler sees: stored data with the request's changes laid over it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::data::{EscapedKey, SessionData, ValueRef, entry_len};
+use smallvec::SmallVec;
+
+use crate::data::{EscapedKey, Piece, SessionData, ValueRef, entry_len, json_len};
 
 /// The JSON of one changed value.
 pub(crate) type Encoded = Arc<[u8]>;
 
-/// Stored data, and what the request has changed. Unchanged values stay where they are.
+/// Stored data, and what the request has changed. Unchanged values stay where they are: whatever is asked of
+/// a view, other than for all of it, takes time by the number of changes, not by the size of the session.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     base: SessionData,
     cleared: bool,
-    /// Changed keys; `None` means deleted.
-    changes: BTreeMap<EscapedKey<'static>, Option<Encoded>>,
+    /// In ascending order of their keys.
+    changes: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+struct Change {
+    key: EscapedKey<'static>,
+    /// `None` if the key was deleted.
+    value: Option<Encoded>,
 }
 
 impl View {
@@ -22,7 +31,7 @@ impl View {
         Self {
             base,
             cleared: false,
-            changes: BTreeMap::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -31,19 +40,19 @@ impl View {
     }
 
     pub(crate) fn get(&self, key: &EscapedKey<'_>) -> Option<ValueRef> {
-        match self.changes.get(key) {
-            Some(change) => change.clone().map(ValueRef::from),
-            None if self.cleared => None,
-            None => self.base.share(key),
+        match self.find(key) {
+            Ok(at) => self.changes[at].value.clone().map(ValueRef::from),
+            Err(_) if self.cleared => None,
+            Err(_) => self.base.share(key),
         }
     }
 
     pub(crate) fn set(&mut self, key: EscapedKey<'static>, value: Encoded) {
-        self.changes.insert(key, Some(value));
+        self.change(key, Some(value));
     }
 
     pub(crate) fn delete(&mut self, key: EscapedKey<'static>) {
-        self.changes.insert(key, None);
+        self.change(key, None);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -53,73 +62,84 @@ impl View {
 
     /// Whether encoding the view would give anything else than the stored data.
     pub(crate) fn is_changed(&self) -> bool {
-        let changed = |(key, change): (&EscapedKey<'_>, &Option<Encoded>)| {
-            self.base.get(key) != change.as_deref()
+        let stored = |change: &Change| self.base.get(&change.key);
+        let is_other = |change: &Change| stored(change) != change.value.as_deref();
+        let named = || {
+            self.changes
+                .iter()
+                .filter(|change| stored(change).is_some())
         };
-        let gone = |(key, _): (&[u8], &[u8])| !self.names_change(key);
-        self.changes.iter().any(changed) || (self.cleared && self.base.entries().any(gone))
+        self.changes.iter().any(is_other) || (self.cleared && named().count() < self.base.len())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries().next().is_none()
+        self.pieces().iter().all(|piece| piece.count() == 0)
     }
 
     /// How long the JSON text would be if `value` lay under `key`, and how long it is without that.
     pub(crate) fn json_len_with(&self, key: &EscapedKey<'_>, value: &[u8]) -> (usize, usize) {
-        let len = self.json_len();
+        let pieces = self.pieces();
+        let len = json_len(&pieces);
         let added = entry_len(key, value);
         let with = match self.get(key) {
             Some(old) => len - entry_len(key, old.json()) + added,
-            None => len + added + usize::from(!self.is_empty()),
+            None => {
+                let is_first = pieces.iter().all(|piece| piece.count() == 0);
+                len + added + usize::from(!is_first)
+            }
         };
         (with, len)
     }
 
-    /// The length of the JSON text that [`View::encode`] would give.
-    pub(crate) fn json_len(&self) -> usize {
-        let (mut len, mut count) = ("{}".len(), 0_usize);
-        for (key, value) in self.entries() {
-            len += entry_len(&key, value);
-            count += 1;
-        }
-        len + count.saturating_sub(1)
-    }
-
     /// The data as it is now. What hasn't changed is copied as it stands.
     pub(crate) fn encode(&self) -> SessionData {
-        if !self.is_changed() {
-            return self.base.clone();
+        match self.is_changed() {
+            true => SessionData::from_pieces(&self.pieces()),
+            false => self.base.clone(),
         }
-        let entries: Vec<_> = self.entries().collect();
-        SessionData::from_entries(entries.iter().map(|(key, value)| (key, *value)))
     }
 
-    /// Keys and values as they are now, in order: the stored ones that weren't changed, merged with the
-    /// changed ones that weren't deleted.
+    /// Keys and values as they are now, in order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (EscapedKey<'_>, &[u8])> {
-        let stored = self
-            .base
-            .entries()
-            .filter(|(key, _)| !self.cleared && !self.names_change(key));
-        let mut stored = stored
-            .filter_map(|(key, value)| Some((EscapedKey::from_text(key)?, value)))
-            .peekable();
-        let changed = self
-            .changes
-            .iter()
-            .filter_map(|(key, value)| Some((key, value.as_deref()?)));
-        let mut changed = changed.peekable();
-        std::iter::from_fn(move || match (stored.peek(), changed.peek()) {
-            (Some((stored_key, _)), Some((changed_key, _))) if stored_key < *changed_key => {
-                stored.next()
-            }
-            (_, Some(_)) => changed.next().map(|(key, value)| (key.reborrow(), value)),
-            (_, None) => stored.next(),
+        self.pieces().into_iter().flat_map(|piece| {
+            (0..piece.count()).filter_map(move |nth| match &piece {
+                Piece::Kept(data, entries) => {
+                    let (key, value) = data.entry(entries.start + nth);
+                    Some((EscapedKey::from_text(key)?, value))
+                }
+                Piece::Entry(key, value) => Some((key.reborrow(), *value)),
+            })
         })
     }
 
-    fn names_change(&self, key: &[u8]) -> bool {
-        EscapedKey::from_text(key).is_some_and(|key| self.changes.contains_key(&key))
+    /// The stored entries that weren't changed, and between them the changed ones that weren't deleted.
+    fn pieces(&self) -> SmallVec<[Piece<'_>; 8]> {
+        let mut pieces = SmallVec::new();
+        let stored = if self.cleared { 0 } else { self.base.len() };
+        let mut kept = 0;
+        for Change { key, value } in &self.changes {
+            let (before, after) = match self.base.search(key) {
+                _ if self.cleared => (0, 0),
+                Ok(at) => (at, at + 1),
+                Err(at) => (at, at),
+            };
+            pieces.push(Piece::Kept(&self.base, kept..before));
+            pieces.extend(value.as_deref().map(|value| Piece::Entry(key, value)));
+            kept = after;
+        }
+        pieces.push(Piece::Kept(&self.base, kept..stored));
+        pieces
+    }
+
+    fn change(&mut self, key: EscapedKey<'static>, value: Option<Encoded>) {
+        match self.find(&key) {
+            Ok(at) => self.changes[at].value = value,
+            Err(at) => self.changes.insert(at, Change { key, value }),
+        }
+    }
+
+    fn find(&self, key: &EscapedKey<'_>) -> Result<usize, usize> {
+        self.changes.binary_search_by(|change| change.key.cmp(key))
     }
 }
 
@@ -152,7 +172,7 @@ mod tests {
                         }
                     }
                     let encoded = view.encode();
-                    assert_eq!(view.json_len(), encoded.json_len());
+                    assert_eq!(json_len(&view.pieces()), encoded.json_len());
                     assert_eq!(view.is_changed(), encoded != base);
                     assert_eq!(view.is_empty(), encoded.len() == 0);
                     for n in 0..3 {

@@ -99,25 +99,25 @@ impl Commit {
         let rotate = rotate || login.is_some();
         // A new session that is empty is never stored, unless it is somebody's.
         let is_stored = !view.is_empty() || login.is_some();
-        let create = is_stored.then(|| Create::new(view.encode(), login.clone()));
+        let creation = || is_stored.then(|| Create::new(view.encode(), login.clone()));
         match found {
             Found::Live(session) if end => {
                 let mut end = End::new(session.key, Vec::new());
                 let step = end.start(Some(session.to_record()), cx);
-                self.end(end, step, create, can_send_cookie, cx)
+                self.end(end, step, creation(), can_send_cookie, cx)
             }
             Found::Several(mut sessions) if end => match sessions.pop() {
                 Some(session) => {
                     let mut end = End::new(session.key, sessions);
                     let step = end.start(Some(session.to_record()), cx);
-                    self.end(end, step, create, can_send_cookie, cx)
+                    self.end(end, step, creation(), can_send_cookie, cx)
                 }
                 None => Step::fail(super::broken_contract()),
             },
             Found::Dead(dead) if end => {
                 let mut end = End::new(dead.key, Vec::new());
                 let step = end.start(dead.record.clone(), cx);
-                self.end(end, step, create, can_send_cookie, cx)
+                self.end(end, step, creation(), can_send_cookie, cx)
             }
             Found::Live(_) if rotate && !can_send_cookie => Step::fail(response_sent()),
             Found::Live(session) if rotate => self.rotate(
@@ -138,7 +138,7 @@ impl Commit {
                     ..Outcome::unchanged(Found::Dead(dead))
                 }))
             }
-            found @ (Found::Nothing | Found::Several(_) | Found::Dead(_)) => match create {
+            found @ (Found::Nothing | Found::Several(_) | Found::Dead(_)) => match creation() {
                 Some(_) if !can_send_cookie => Step::fail(response_sent()),
                 Some(create) => self.create(create, Answer::Ready, cx),
                 None => Step::Done(Ok(Outcome::unchanged(found))),
