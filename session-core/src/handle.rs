@@ -10,9 +10,10 @@ use crate::config::SessionConfig;
 use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
 use crate::headers::{self, ResponseHeaders};
-use crate::manager::SessionManager;
+use crate::id::SessionRef;
+use crate::manager::{SessionManager, handle_of};
 use crate::oplog::OpLog;
-use crate::plan::Intent;
+use crate::plan::{Commit, Intent};
 use crate::record::Lifetime;
 use crate::run::Run;
 use crate::session::{CommitStatus, Session};
@@ -138,15 +139,10 @@ impl Shared {
         &self,
         choose: impl FnOnce(Intent) -> Option<Intent>,
     ) -> Result<CommitStatus, Error> {
-        let begun = self.state().begin_commit();
-        let wanted = begun.map_err(|(error, refused)| {
-            drop(refused);
-            error
-        })?;
-        let Some(intent) = choose(wanted) else {
+        let Some((mut commit, before)) = self.begin_commit(choose)? else {
             return Ok(CommitStatus::Done);
         };
-        let result = self.manager.commit(intent).await;
+        let result = self.manager.commit(&mut commit, before).await;
         let dropped = result
             .as_ref()
             .is_ok_and(|outcome| outcome.dropped.is_some());
@@ -156,6 +152,22 @@ impl Shared {
         } else {
             CommitStatus::Done
         })
+    }
+
+    /// The commit of what `choose` leaves, and the session's handle as it was before.
+    fn begin_commit(
+        &self,
+        choose: impl FnOnce(Intent) -> Option<Intent>,
+    ) -> Result<Option<(Commit, Option<SessionRef>)>, Error> {
+        let begun = self.state().begin_commit();
+        let wanted = begun.map_err(|(error, refused)| {
+            drop(refused);
+            error
+        })?;
+        Ok(choose(wanted).map(|intent| {
+            let before = handle_of(&intent.found);
+            (Commit::new(intent), before)
+        }))
     }
 
     /// Finishes a request that has nothing to write, which is most of them.

@@ -12,7 +12,7 @@ use crate::handle::SessionHandle;
 use crate::id::{SessionId, SessionRef, UserKey};
 use crate::login::{Login, SessionInfo};
 use crate::plan::{
-    Answer, Binding, Call, Commit, Context, Deed, DropReason, EndSessions, Found, Ids, Intent,
+    Answer, Binding, Call, Commit, Context, Deed, DropReason, EndSessions, Found, Ids,
     ListSessions, Open, OpenReport, Outcome, Step, Which,
 };
 use crate::random::{OsRandom, Random};
@@ -219,9 +219,11 @@ impl SessionManager {
     }
 
     /// Carries out what a request wants, and tells those who watch.
-    pub(crate) async fn commit(&self, intent: Intent) -> Result<Outcome, Error> {
-        let before = handle_of(&intent.found);
-        let mut commit = Commit::new(intent);
+    pub(crate) async fn commit(
+        &self,
+        commit: &mut Commit,
+        before: Option<SessionRef>,
+    ) -> Result<Outcome, Error> {
         let committed = self.drive(|answer, cx| commit.advance(answer, cx)).await;
         match &committed {
             Ok(outcome) => {
@@ -261,21 +263,21 @@ impl SessionManager {
         let mut cx = self.context();
         let mut answer = Answer::Ready;
         loop {
-            answer = match advance(answer, &cx) {
+            let call = match advance(answer, &cx) {
                 Step::Done(result) => return result,
-                Step::Call(call) => match deadline.bound(pin!(self.call(call, cx.now))).await {
-                    Some(Ok(answer)) => answer,
-                    Some(Err(error)) => Answer::Failed(error),
-                    None => return Err(late()),
-                },
-                Step::Pause(pause) => match deadline.bound(self.0.clock.sleep(pause)).await {
-                    Some(()) => Answer::Ready,
-                    None => {
-                        let message =
-                            "other requests kept changing the session until the time was up";
-                        return Err(Error::new(ErrorKind::Conflict, message));
+                Step::Call(call) => call,
+                Step::Pause(pause) => {
+                    if deadline.bound(self.0.clock.sleep(pause)).await.is_none() {
+                        return Err(kept_changing());
                     }
-                },
+                    (answer, cx.now) = (Answer::Ready, self.now());
+                    continue;
+                }
+            };
+            answer = match deadline.bound(pin!(self.call(call, cx.now))).await {
+                Some(Ok(answer)) => answer,
+                Some(Err(error)) => Answer::Failed(error),
+                None => return Err(late()),
             };
             if deadline.has_waited() {
                 cx.now = self.now();
@@ -299,29 +301,40 @@ impl SessionManager {
         index.ok_or_else(|| StoreError::not_applied("the store has no index of sessions by user"))
     }
 
-    async fn call(&self, call: Call, now: Timestamp) -> Result<Answer, StoreError> {
+    /// Not an `async fn`, which would keep the call twice: as its argument and as its variable.
+    fn call(
+        &self,
+        call: Call,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Answer, StoreError>> + Send {
         let store = self.0.store();
-        Ok(match call {
-            Call::Load(key) => Answer::Loaded(store.load(&key, now).await?),
-            Call::Save {
-                ref key,
-                record,
-                expect,
-            } => Answer::Saved(store.save(key, record, expect, now).await?),
-            Call::Touch { key, touch } => Answer::Saved(store.touch(&key, touch, now).await?),
-            Call::Delete(key) => {
-                store.delete(&key).await?;
-                Answer::Deleted
-            }
-            Call::List { user, entry, cap } => {
-                Answer::Listed(self.index()?.add(&user, entry, cap, now).await?)
-            }
-            Call::Unlist { user, key } => {
-                self.index()?.remove(&user, &key).await?;
-                Answer::Unlisted
-            }
-            Call::Entries(user) => Answer::Entries(self.index()?.list(&user, now).await?),
-        })
+        async move {
+            Ok(match call {
+                Call::Load(ref key) => Answer::Loaded(store.load(key, now).await?),
+                Call::Save {
+                    ref key,
+                    record,
+                    expect,
+                } => Answer::Saved(store.save(key, record, expect, now).await?),
+                Call::Touch { ref key, touch } => {
+                    Answer::Saved(store.touch(key, touch, now).await?)
+                }
+                Call::Delete(ref key) => {
+                    store.delete(key).await?;
+                    Answer::Deleted
+                }
+                Call::List {
+                    ref user,
+                    entry,
+                    cap,
+                } => Answer::Listed(self.index()?.add(user, entry, cap, now).await?),
+                Call::Unlist { ref user, ref key } => {
+                    self.index()?.remove(user, key).await?;
+                    Answer::Unlisted
+                }
+                Call::Entries(ref user) => Answer::Entries(self.index()?.list(user, now).await?),
+            })
+        }
     }
 }
 
@@ -372,7 +385,12 @@ fn late() -> Error {
     StoreError::unknown("the store didn't answer in time").into()
 }
 
-fn handle_of(found: &Found) -> Option<SessionRef> {
+fn kept_changing() -> Error {
+    let message = "other requests kept changing the session until the time was up";
+    Error::new(ErrorKind::Conflict, message)
+}
+
+pub(crate) fn handle_of(found: &Found) -> Option<SessionRef> {
     match found {
         Found::Live(live) => Some(live.record.handle),
         Found::Nothing | Found::Several(_) | Found::Dead(_) => None,

@@ -38,10 +38,10 @@ pub(crate) struct Commit {
 
 #[derive(Debug)]
 enum State {
-    Deciding(Box<Intent>),
+    Deciding(Intent),
     Creating(Create),
-    Updating(Box<Update>),
-    Rotating(Box<Rotate>),
+    Updating(Update),
+    Rotating(Rotate),
     /// Ending, and then beginning a new session with what was stored after the end.
     Ending {
         end: End,
@@ -54,16 +54,19 @@ enum State {
 impl Commit {
     pub(crate) fn new(intent: Intent) -> Self {
         Self {
-            state: State::Deciding(Box::new(intent)),
+            state: State::Deciding(intent),
         }
     }
 
     pub(crate) fn advance(&mut self, answer: Answer, cx: &Context<'_>) -> Step<Outcome> {
+        match &mut self.state {
+            State::Creating(create) => return create.advance(answer, cx),
+            State::Updating(update) => return update.advance(answer, cx),
+            State::Rotating(rotate) => return rotate.advance(answer, cx),
+            State::Deciding(_) | State::Ending { .. } | State::Decided => {}
+        }
         match std::mem::replace(&mut self.state, State::Decided) {
-            State::Deciding(intent) => self.decide(*intent, cx),
-            State::Creating(create) => self.create(create, answer, cx),
-            State::Updating(update) => self.update(update, answer, cx),
-            State::Rotating(rotate) => self.rotate(rotate, answer, cx),
+            State::Deciding(intent) => self.decide(intent, cx),
             State::Ending {
                 mut end,
                 then,
@@ -72,7 +75,7 @@ impl Commit {
                 let step = end.advance(answer, cx);
                 self.end(end, step, then, can_send_cookie, cx)
             }
-            State::Decided => Step::fail(super::broken_contract()),
+            _ => Step::fail(super::broken_contract()),
         }
     }
 
@@ -120,16 +123,18 @@ impl Commit {
                 self.end(end, step, creation(), can_send_cookie, cx)
             }
             Found::Live(_) if rotate && !can_send_cookie => Step::fail(response_sent()),
-            Found::Live(session) if rotate => self.rotate(
-                Box::new(Rotate::new(session, log, view, login)),
-                Answer::Ready,
-                cx,
-            ),
-            Found::Live(session) => self.update(
-                Box::new(Update::new(session, log, view, resign, can_send_cookie)),
-                Answer::Ready,
-                cx,
-            ),
+            Found::Live(session) if rotate => {
+                let mut rotate = Rotate::new(session, log, view, login);
+                let step = rotate.advance(Answer::Ready, cx);
+                self.state = State::Rotating(rotate);
+                step
+            }
+            Found::Live(session) => {
+                let mut update = Update::new(session, log, view, resign, can_send_cookie);
+                let step = update.advance(Answer::Ready, cx);
+                self.state = State::Updating(update);
+                step
+            }
             // A login starts afresh: it must not be lost because an earlier one's response was.
             Found::Dead(dead) if dead.in_grace && login.is_none() => {
                 let dropped = (rotate || view.is_changed()).then_some(DropReason::Superseded);
@@ -140,37 +145,15 @@ impl Commit {
             }
             found @ (Found::Nothing | Found::Several(_) | Found::Dead(_)) => match creation() {
                 Some(_) if !can_send_cookie => Step::fail(response_sent()),
-                Some(create) => self.create(create, Answer::Ready, cx),
+                Some(create) => self.create(create, cx),
                 None => Step::Done(Ok(Outcome::unchanged(found))),
             },
         }
     }
 
-    fn create(&mut self, mut create: Create, answer: Answer, cx: &Context<'_>) -> Step<Outcome> {
-        let step = create.advance(answer, cx);
+    fn create(&mut self, mut create: Create, cx: &Context<'_>) -> Step<Outcome> {
+        let step = create.advance(Answer::Ready, cx);
         self.state = State::Creating(create);
-        step
-    }
-
-    fn update(
-        &mut self,
-        mut update: Box<Update>,
-        answer: Answer,
-        cx: &Context<'_>,
-    ) -> Step<Outcome> {
-        let step = update.advance(answer, cx);
-        self.state = State::Updating(update);
-        step
-    }
-
-    fn rotate(
-        &mut self,
-        mut rotate: Box<Rotate>,
-        answer: Answer,
-        cx: &Context<'_>,
-    ) -> Step<Outcome> {
-        let step = rotate.advance(answer, cx);
-        self.state = State::Rotating(rotate);
         step
     }
 
@@ -190,7 +173,7 @@ impl Commit {
                 dropped: None,
             })),
             (Step::Done(Ok(())), Some(_)) if !can_send_cookie => Step::fail(response_sent()),
-            (Step::Done(Ok(())), Some(create)) => self.create(create, Answer::Ready, cx),
+            (Step::Done(Ok(())), Some(create)) => self.create(create, cx),
             (Step::Done(Err(error)), _) => Step::fail(error),
             (Step::Pause(pause), then) => {
                 self.state = State::Ending {
