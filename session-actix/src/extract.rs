@@ -5,12 +5,13 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
 use actix_web::guard::GuardContext;
 use actix_web::http::header::{COOKIE, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use session_core::{ErrorKind, Main, RequestSessions, SessionHandle};
+use session_core::{ErrorKind, Load, Main, RequestSessions, SessionHandle};
 
 use crate::Error;
 
@@ -62,13 +63,41 @@ impl<N> Deref for Session<N> {
 
 impl<N: 'static> FromRequest for Session<N> {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+    type Future = Extracting<N>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // The future holds no clone of the request: routing would panic if it met one.
-        let loading =
-            handle::<N>(&request.extensions(), request.path()).map(|handle| load(&handle, request));
-        Box::pin(async move { Ok(Self::new(loading?.await?)) })
+        let sessions = handle::<N>(&request.extensions(), request.path());
+        Extracting {
+            // The future holds no clone of the request: routing would panic if it met one.
+            loading: sessions.map(|handle| load(&handle, request)),
+            name: PhantomData,
+        }
+    }
+}
+
+/// The future of the extractor.
+pub struct Extracting<N> {
+    loading: Result<Load<Error>, Error>,
+    name: PhantomData<fn() -> N>,
+}
+
+impl<N> Future for Extracting<N> {
+    type Output = Result<Session<N>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match &mut self.loading {
+            Ok(loading) => match ready!(Pin::new(loading).poll(cx)) {
+                Ok(session) => Ok(Session::new(session)),
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error.clone()),
+        })
+    }
+}
+
+impl<N> fmt::Debug for Extracting<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extracting").finish_non_exhaustive()
     }
 }
 
@@ -128,16 +157,9 @@ impl SessionExt for GuardContext<'_> {
 }
 
 /// Loads the session that the request's Cookie headers lead to.
-pub(crate) fn load(
-    handle: &SessionHandle,
-    request: &HttpRequest,
-) -> impl Future<Output = Result<session_core::Session<Error>, Error>> + use<> {
-    let handle = handle.clone();
-    let cookies: Vec<HeaderValue> = request.headers().get_all(COOKIE).cloned().collect();
-    async move {
-        let cookies = cookies.iter().map(HeaderValue::as_bytes);
-        Ok(handle.load(cookies).await?)
-    }
+pub(crate) fn load(handle: &SessionHandle, request: &HttpRequest) -> Load<Error> {
+    let cookies = request.headers().get_all(COOKIE);
+    handle.load(cookies.map(HeaderValue::as_bytes))
 }
 
 fn loaded<N: 'static>(extensions: &Extensions, path: &str) -> Result<Session<N>, Error> {

@@ -83,7 +83,7 @@ mod future;
 mod middleware;
 
 pub use error::{Error, InnerError};
-pub use extract::{Session, SessionExt};
+pub use extract::{Extracting, Session, SessionExt};
 pub use future::ResponseFuture;
 pub use middleware::{SessionMiddleware, SessionService};
 /// The core, for what isn't listed here: stores, clocks and the rest.

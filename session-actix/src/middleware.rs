@@ -204,7 +204,7 @@ where
         let (service, on_error) = (self.service.clone(), self.middleware.on_error.clone());
         async move {
             if let Err(error) = load(&handle, request.request()).await {
-                let response = on_error(&error).map_into_right_body();
+                let response = on_error(&error.into()).map_into_right_body();
                 return Ok(request.into_response(response));
             }
             let response = service.call(request).await?;

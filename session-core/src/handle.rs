@@ -11,6 +11,7 @@ use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
 use crate::headers::{self, ResponseHeaders};
 use crate::id::SessionRef;
+use crate::load::{Load, Loading};
 use crate::manager::{SessionManager, handle_of};
 use crate::oplog::OpLog;
 use crate::plan::{Commit, Intent};
@@ -55,27 +56,13 @@ impl SessionHandle {
     /// The session, loaded on the first call. `cookie_headers` are the values of the request's Cookie
     /// headers. A failure sticks: every later call fails alike, and so does the response.
     ///
-    /// The headers are read when this is called, the store is asked when the future is polled: a future that
-    /// held the headers too would be larger, and is copied about with that of every handler.
-    pub fn load<'h, E>(
-        &self,
-        cookie_headers: impl IntoIterator<Item = &'h [u8]>,
-    ) -> impl Future<Output = Result<Session<E>, Error>> {
-        let mut opening = match self.0.opened.initialized() {
+    /// The headers are read when this is called; the store is asked when the future is polled.
+    pub fn load<'h, E>(&self, cookie_headers: impl IntoIterator<Item = &'h [u8]>) -> Load<E> {
+        let loading = match self.0.opened.initialized() {
             true => None,
-            false => Some(self.0.manager.opening(cookie_headers)),
+            false => self.0.begin_loading(cookie_headers),
         };
-        async move {
-            if let Some(opening) = &mut opening {
-                let opened = self.0.opened.get_or_init(async || {
-                    let (found, report) = self.0.manager.open(opening).await?;
-                    self.0.state().opened(found, report);
-                    Ok(())
-                });
-                opened.await;
-            }
-            self.loaded()
-        }
+        Load::new(self.0.clone(), loading)
     }
 
     /// The session, if somebody has [loaded](Self::load) it by now: for code that can't wait. An earlier
@@ -84,13 +71,7 @@ impl SessionHandle {
     /// # Errors
     /// [`ErrorKind::NotLoaded`] if nobody has loaded it yet.
     pub fn loaded<E>(&self) -> Result<Session<E>, Error> {
-        match self.0.opened.get() {
-            Some(opened) => opened.clone().map(|()| Session::new(self.0.clone())),
-            None => Err(Error::new(
-                ErrorKind::NotLoaded,
-                "the session hasn't been loaded yet",
-            )),
-        }
+        Shared::loaded(self.0.clone())
     }
 
     /// Runs the rest of the request and commits its session, whatever comes out; then says what this means
@@ -115,6 +96,37 @@ impl Shared {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // The state is consistent between any two statements; a panic can't have left it half-changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to open the session, and gives what there is to wait for.
+    fn begin_loading<'h>(
+        self: &Arc<Self>,
+        cookie_headers: impl IntoIterator<Item = &'h [u8]>,
+    ) -> Option<Loading> {
+        let mut opening = self.manager.opening(cookie_headers);
+        if opening.next_key().is_none() && self.opened.set(Ok(())).is_ok() {
+            return None;
+        }
+        let shared = self.clone();
+        Some(Box::pin(async move {
+            let opened = shared.opened.get_or_init(async || {
+                let (found, report) = shared.manager.open(&mut opening).await?;
+                shared.state().opened(found, report);
+                Ok(())
+            });
+            opened.await;
+        }))
+    }
+
+    pub(crate) fn loaded<E>(self: Arc<Self>) -> Result<Session<E>, Error> {
+        match self.opened.get() {
+            Some(Ok(())) => Ok(Session::new(self)),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(Error::new(
+                ErrorKind::NotLoaded,
+                "the session hasn't been loaded yet",
+            )),
+        }
     }
 
     pub(crate) fn manager(&self) -> &SessionManager {
