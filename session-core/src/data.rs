@@ -12,16 +12,21 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const COUNT_LEN: usize = 4;
 const SLOT_LEN: usize = 8;
 /// The text of an object without keys, which is also the fewest bytes that a text can have.
 const EMPTY_TEXT: &[u8] = b"{}";
+/// The encoding of an object without keys.
+const EMPTY: &[u8] = b"\0\0\0\0{}";
 
 /// The stored data of a session: a JSON object, kept as encoded bytes that are shared when cloned.
+///
+/// `None` is the object without keys, which is never anything else: every request begins with it, and shares
+/// no count of its clones with other threads.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SessionData(Arc<[u8]>);
+pub struct SessionData(Option<Arc<[u8]>>);
 
 /// One encoded value, which can be parsed after the lock on its session is gone.
 #[derive(Clone, Debug)]
@@ -59,14 +64,13 @@ pub(crate) enum EscapedKey<'k> {
 
 impl SessionData {
     /// Data without any key.
-    pub fn empty() -> Self {
-        static EMPTY: OnceLock<SessionData> = OnceLock::new();
-        EMPTY.get_or_init(|| Self::from_pieces(&[])).clone()
+    pub const fn empty() -> Self {
+        Self(None)
     }
 
     /// The data as one JSON object, byte for byte as stored.
     pub fn as_json(&self) -> &[u8] {
-        &self.0[self.text_start()..]
+        &self.as_bytes()[self.text_start()..]
     }
 
     /// The length of the JSON object in bytes, which is what the payload limit counts.
@@ -76,7 +80,7 @@ impl SessionData {
 
     /// The encoding of data and index, for stores that keep bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_deref().unwrap_or(EMPTY)
     }
 
     /// Reads an encoding back. Checks everything that later reads rely on, in time linear in the number
@@ -89,12 +93,15 @@ impl SessionData {
         let index_len = count.checked_mul(SLOT_LEN).ok_or(MalformedData)?;
         let (index, text) = rest.split_at_checked(index_len).ok_or(MalformedData)?;
         check_text(index, text)?;
-        Ok(Self(bytes.into()))
+        Ok(Self((count > 0).then(|| bytes.into())))
     }
 
     /// Puts pieces together, whose keys must be unique and in ascending order.
     pub(crate) fn from_pieces(pieces: &[Piece<'_>]) -> Self {
         let count: usize = pieces.iter().map(Piece::count).sum();
+        if count == 0 {
+            return Self::empty();
+        }
         let len = COUNT_LEN + count * SLOT_LEN + json_len(pieces);
         let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
         let (head, text) = Arc::make_mut(&mut bytes).split_at_mut(COUNT_LEN + count * SLOT_LEN);
@@ -105,8 +112,8 @@ impl SessionData {
             end: 0,
         };
         pieces.iter().for_each(|piece| writer.write(piece));
-        writer.finish();
-        Self(bytes)
+        writer.put(b"}");
+        Self(Some(bytes))
     }
 
     /// The JSON of the value under `key`.
@@ -119,7 +126,7 @@ impl SessionData {
         let value = self.find(key)?;
         let start = self.text_start();
         Some(ValueRef {
-            buffer: self.0.clone(),
+            buffer: self.0.clone()?,
             range: start + value.start..start + value.end,
         })
     }
@@ -184,7 +191,7 @@ impl SessionData {
     }
 
     fn read(&self, at: usize) -> usize {
-        read_u32(&self.0, at)
+        read_u32(self.as_bytes(), at)
     }
 }
 
@@ -258,13 +265,6 @@ impl Writer<'_> {
                 self.put_slot(key_end, self.end);
             }
         }
-    }
-
-    fn finish(&mut self) {
-        if self.end == 0 {
-            self.put(b"{");
-        }
-        self.put(b"}");
     }
 
     fn put(&mut self, bytes: &[u8]) {

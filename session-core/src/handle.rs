@@ -110,8 +110,8 @@ impl Shared {
         let shared = self.clone();
         Some(Box::pin(async move {
             let opened = shared.opened.get_or_init(async || {
-                let (found, report) = shared.manager.open(&mut opening).await?;
-                shared.state().opened(found, report);
+                let (found, report, at) = shared.manager.open(&mut opening).await?;
+                shared.state().opened(found, report, at);
                 Ok(())
             });
             opened.await;
@@ -192,8 +192,8 @@ impl Shared {
             }
             Some(Err(_)) => None,
             Some(Ok(())) => {
-                let cx = self.manager.context();
-                let is_settled = self.state().is_settled(&cx);
+                let policy = &self.manager.config().checked().policy;
+                let is_settled = self.state().is_settled(policy);
                 is_settled.then(|| self.settle(Ok(())))
             }
         }

@@ -194,28 +194,28 @@ impl SessionManager {
         Open::new(ids)
     }
 
-    /// Finds that session, all loads under one deadline.
-    pub(crate) async fn open(&self, open: &mut Open) -> Result<(Found, OpenReport), Error> {
+    /// Finds that session, all loads under one deadline; says when that was.
+    pub(crate) async fn open(
+        &self,
+        open: &mut Open,
+    ) -> Result<(Found, OpenReport, Timestamp), Error> {
         let mut deadline = Deadline::new(&self.0);
-        let mut now = None;
+        let mut now = self.now();
         while let Some(key) = open.next_key() {
-            let asked_at = *now.get_or_insert_with(|| self.now());
-            let load = self.0.store().load(&key, asked_at);
-            let Some(loaded) = deadline.bound(load).await else {
+            let Some(loaded) = deadline.bound(self.0.store().load(&key, now)).await else {
                 let error = late();
                 log_error("load", &error);
                 return Err(error);
             };
             if deadline.has_waited() {
-                now = None;
+                now = self.now();
             }
-            let seen_at = *now.get_or_insert_with(|| self.now());
-            open.take(loaded, seen_at, &self.0.config.checked().policy)
+            open.take(loaded, now, &self.0.config.checked().policy)
                 .inspect_err(|error| log_error("load", error))?;
         }
         let (found, report) = open.decide();
         log_opened(&found, report);
-        Ok((found, report))
+        Ok((found, report, now))
     }
 
     /// Carries out what a request wants, and tells those who watch.
@@ -286,7 +286,7 @@ impl SessionManager {
     }
 
     /// What a plan that starts now may look at.
-    pub(crate) fn context(&self) -> Context<'_> {
+    fn context(&self) -> Context<'_> {
         Context {
             now: self.now(),
             random: &*self.0.random,

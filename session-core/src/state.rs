@@ -4,9 +4,7 @@ use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
 use crate::id::SessionId;
 use crate::oplog::{Op, OpLog};
-use crate::plan::{
-    Binding, Context, CookieChange, Found, Intent, LiveSession, OpenReport, Outcome,
-};
+use crate::plan::{Binding, CookieChange, Found, Intent, LiveSession, OpenReport, Outcome, Policy};
 use crate::record::UserBinding;
 use crate::time::Timestamp;
 use crate::view::View;
@@ -17,6 +15,7 @@ pub(crate) struct State {
     pub(crate) found: Found,
     /// No stored session was found when the request's id was looked up.
     pub(crate) is_new: bool,
+    loaded_at: Timestamp,
     resign: bool,
     end: bool,
     rotate: bool,
@@ -48,6 +47,7 @@ impl State {
         Self {
             found: Found::Nothing,
             is_new: true,
+            loaded_at: Timestamp::default(),
             resign: false,
             end: false,
             rotate: false,
@@ -62,7 +62,8 @@ impl State {
         }
     }
 
-    pub(crate) fn opened(&mut self, found: Found, report: OpenReport) {
+    pub(crate) fn opened(&mut self, found: Found, report: OpenReport, at: Timestamp) {
+        self.loaded_at = at;
         self.view = View::new(stored_data(&found));
         self.is_new = !matches!(found, Found::Live(_));
         self.resign = report.outdated;
@@ -153,10 +154,15 @@ impl State {
     }
 
     /// Whether a commit that starts now has nothing to do, and nothing to fail for.
-    pub(crate) fn is_settled(&self, cx: &Context<'_>) -> bool {
+    ///
+    /// Activity counts from when the session was loaded: for most requests that is now, but for a look at the
+    /// clock.
+    pub(crate) fn is_settled(&self, policy: &Policy) -> bool {
         let can_send_cookie = !self.response_sent;
         let touch_due = match &self.found {
-            Found::Live(live) => live.is_touch_due(self.resign, can_send_cookie, cx),
+            Found::Live(live) => {
+                live.is_touch_due(self.resign, can_send_cookie, self.loaded_at, policy)
+            }
             Found::Nothing | Found::Several(_) | Found::Dead(_) => false,
         };
         matches!(self.phase, Phase::Active)

@@ -218,10 +218,6 @@ impl Context<'_> {
         SessionId::generate(self.random).map_err(no_randomness)
     }
 
-    fn is_activity_due(&self, live: &LiveRecord) -> bool {
-        self.now.saturating_since(live.last_active_at) >= self.policy.touch_interval
-    }
-
     /// A record that buries `old`. It lasts as long as the record would have, and never less than the
     /// grace time: a slow logout that comes with the old id has to find it.
     fn tombstone(&self, old: &Record, state: RecordState) -> Result<Record, Error> {
@@ -273,9 +269,11 @@ impl LiveSession {
         &self,
         resign: bool,
         can_send_cookie: bool,
-        cx: &Context<'_>,
+        now: Timestamp,
+        policy: &Policy,
     ) -> bool {
-        can_send_cookie && (resign || cx.is_activity_due(&self.record))
+        let inactive = now.saturating_since(self.record.last_active_at);
+        can_send_cookie && (resign || inactive >= policy.touch_interval)
     }
 
     /// The record as it lies in the store.

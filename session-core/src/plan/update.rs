@@ -65,7 +65,7 @@ impl Update {
     /// Decides from the session as last read: save it, touch it, or leave it.
     fn write(&mut self, cx: &Context<'_>) -> Result<Step<Outcome>, Error> {
         let mut next = LiveSession::clone(&self.session);
-        let active = next.is_touch_due(self.resign, self.can_send_cookie, cx);
+        let active = next.is_touch_due(self.resign, self.can_send_cookie, cx.now, cx.policy);
         if active {
             next.record.last_active_at = next.record.last_active_at.max(cx.now);
             next.expires_at = cx.policy.lifetime.expires_at(&next.record);
