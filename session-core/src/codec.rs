@@ -22,6 +22,7 @@
 //! reported as such, so that an old server in a mixed fleet neither loses nor misreads anything.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::data::SessionData;
@@ -206,7 +207,7 @@ fn read_live(reader: &mut Reader<'_>, last_active_at: Timestamp) -> Option<LiveR
         last_active_at,
         handle,
         lifetime,
-        user,
+        user: user.map(Arc::new),
     })
 }
 
@@ -263,10 +264,15 @@ mod tests {
             idle: Duration::from_millis(5),
             absolute: Duration::from_secs(6),
         });
-        rich.user = Some(UserBinding::new("anna \u{10348}\0", time(7)));
+        let user = UserBinding::new("anna \u{10348}\0", time(7));
+        let label = Some("a \u{10348} phone".into());
         let mut labelled = rich.clone();
         labelled.lifetime = None;
-        labelled.user.as_mut().unwrap().label = Some("a \u{10348} phone".into());
+        labelled.user = Some(Arc::new(UserBinding {
+            label,
+            ..user.clone()
+        }));
+        rich.user = Some(Arc::new(user));
         let states = [
             RecordState::Live(live),
             RecordState::Live(rich),

@@ -149,7 +149,7 @@ impl SessionManager {
             .is_remembered()
             .then_some(self.0.config.checked().remembered);
         Binding {
-            user: login.into_binding(self.now()),
+            user: Arc::new(login.into_binding(self.now())),
             lifetime,
         }
     }

@@ -52,8 +52,8 @@ pub struct LiveRecord {
     pub handle: SessionRef,
     /// A lifetime of the session's own, in place of the configured one.
     pub lifetime: Option<Lifetime>,
-    /// Whose session it is.
-    pub user: Option<UserBinding>,
+    /// Whose session it is. Shared, so that records are small: most of what a load does is to hand one on.
+    pub user: Option<Arc<UserBinding>>,
 }
 
 /// How long a session lives.

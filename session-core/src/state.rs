@@ -88,7 +88,7 @@ impl State {
     pub(crate) fn user(&self) -> Option<&UserBinding> {
         match &self.login {
             Some(login) => Some(&login.user),
-            None => self.live()?.record.user.as_ref(),
+            None => self.live()?.record.user.as_deref(),
         }
     }
 

@@ -1,8 +1,7 @@
 //! A part of the store that is locked as a whole.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
 use session_core::store::{Expect, SaveOutcome, Touch};
 use session_core::{Record, RecordState, StoreKey, Timestamp};
 
@@ -17,10 +16,13 @@ const ROOM_PART: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Full;
 
+/// Aligned to cache lines, so that threads at work in neighbouring shards don't wait for each other.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Shard {
-    /// Boxed, so that the table's free places cost a pointer and a key each.
-    records: HashMap<StoreKey, Box<Entry>, BuildHasherDefault<KeyHasher>>,
+    /// Keys and records lie together outside of the table: its places, of which up to half are free, cost a
+    /// pointer each, and a lookup in a large store waits for as few cache lines as it can.
+    records: HashTable<Box<Entry>>,
     bound: usize,
     /// Records that were created since expired ones were last looked for.
     created: usize,
@@ -28,6 +30,7 @@ pub(crate) struct Shard {
 
 #[derive(Debug)]
 struct Entry {
+    key: StoreKey,
     record: Record,
     /// Somebody has come back with the session's id since it was created.
     returned: bool,
@@ -44,7 +47,7 @@ enum Worth {
 impl Shard {
     pub(crate) fn new(bound: usize) -> Self {
         Self {
-            records: HashMap::default(),
+            records: HashTable::new(),
             bound,
             created: 0,
         }
@@ -55,11 +58,11 @@ impl Shard {
     }
 
     pub(crate) fn load(&mut self, key: &StoreKey, now: Timestamp) -> Option<Record> {
-        let entry = self
-            .records
-            .get_mut(key)
-            .filter(|entry| !entry.record.is_expired(now))?;
-        entry.returned = true;
+        let entry = self.find(key, now)?;
+        // Noted once, so that what is only read stays in the caches of all who read it.
+        if !entry.returned {
+            entry.returned = true;
+        }
         Some(entry.record.clone())
     }
 
@@ -70,14 +73,13 @@ impl Shard {
         expect: Expect,
         now: Timestamp,
     ) -> Result<SaveOutcome, Full> {
-        let current = self.records.get_mut(key);
-        let current = current.filter(|entry| !entry.record.is_expired(now));
+        let current = self.find(key, now);
         let outcome = expect.check(current.as_ref().map(|entry| &entry.record));
         match (&outcome, current) {
             (SaveOutcome::Saved, Some(entry)) => entry.record = record,
             (SaveOutcome::Saved, None) => {
                 self.make_room(now)?;
-                self.records.insert(*key, Box::new(Entry::new(record)));
+                self.insert(Box::new(Entry::new(*key, record)));
             }
             _ => {}
         }
@@ -85,16 +87,17 @@ impl Shard {
     }
 
     pub(crate) fn delete(&mut self, key: &StoreKey) {
-        self.records.remove(key);
+        if let Ok(found) = self
+            .records
+            .find_entry(hash(key), |entry| entry.key == *key)
+        {
+            found.remove();
+        }
         self.give_back();
     }
 
     pub(crate) fn touch(&mut self, key: &StoreKey, touch: Touch, now: Timestamp) -> SaveOutcome {
-        let current = self
-            .records
-            .get_mut(key)
-            .filter(|entry| !entry.record.is_expired(now));
-        let Some(entry) = current else {
+        let Some(entry) = self.find(key, now) else {
             return SaveOutcome::Missing;
         };
         match touch.apply(entry.record.clone()) {
@@ -109,11 +112,31 @@ impl Shard {
     pub(crate) fn delete_expired(&mut self, now: Timestamp, limit: usize) -> usize {
         let removed = self
             .records
-            .extract_if(|_, entry| entry.record.is_expired(now))
+            .extract_if(|entry| entry.record.is_expired(now))
             .take(limit)
             .count();
         self.give_back();
         removed
+    }
+
+    /// What lies under `key` and hasn't expired.
+    fn find(&mut self, key: &StoreKey, now: Timestamp) -> Option<&mut Entry> {
+        let found = self.records.find_mut(hash(key), |entry| entry.key == *key);
+        found
+            .map(Box::as_mut)
+            .filter(|entry| !entry.record.is_expired(now))
+    }
+
+    /// Puts an entry in, in place of one that has expired.
+    fn insert(&mut self, entry: Box<Entry>) {
+        let same_key = |other: &Box<Entry>| other.key == entry.key;
+        let place = self
+            .records
+            .entry(hash(&entry.key), same_key, |other| hash(&other.key));
+        match place {
+            Place::Occupied(mut expired) => *expired.get_mut() = entry,
+            Place::Vacant(free) => drop(free.insert(entry)),
+        }
     }
 
     /// Makes sure that one more record fits, and every now and then removes those that have expired: after
@@ -139,14 +162,19 @@ impl Shard {
     fn evict(&mut self) {
         let entries = self.records.iter();
         let mut ranked: Vec<_> = entries
-            .filter_map(|(key, entry)| Some((entry.worth()?, *key)))
+            .filter_map(|entry| Some((entry.worth()?, entry.key)))
             .collect();
         let wanted = (self.bound / ROOM_PART).max(1).min(ranked.len());
         if wanted < ranked.len() {
             ranked.select_nth_unstable(wanted);
         }
         for (_, key) in &ranked[..wanted] {
-            self.records.remove(key);
+            if let Ok(found) = self
+                .records
+                .find_entry(hash(key), |entry| entry.key == *key)
+            {
+                found.remove();
+            }
         }
     }
 
@@ -154,18 +182,22 @@ impl Shard {
     fn give_back(&mut self) {
         let len = self.records.len().max(SMALL);
         if self.records.capacity() / 4 > len {
-            self.records.shrink_to(len * 2);
+            self.records.shrink_to(len * 2, |entry| hash(&entry.key));
         }
     }
 }
 
 impl Entry {
     /// A session that was active after it began has come back before: it was rotated to this key.
-    fn new(record: Record) -> Self {
+    fn new(key: StoreKey, record: Record) -> Self {
         let returned = record
             .live()
             .is_some_and(|live| live.last_active_at > live.created_at);
-        Self { record, returned }
+        Self {
+            key,
+            record,
+            returned,
+        }
     }
 
     /// How much the record matters, and when it last did; `None` if it must stay.
@@ -183,21 +215,9 @@ impl Entry {
     }
 }
 
-/// Store keys are SHA-256 of secret ids: their bytes are a hash already, and nobody can choose them.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        // The shard was chosen by the first bytes, which are alike for all keys in it; the last are not.
-        for byte in bytes.iter().rev().take(8) {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+/// Store keys are SHA-256 of secret ids: their bytes are a hash already, and nobody can choose them. The shard was
+/// chosen by the first ones, which are alike for all keys in it; the last are not.
+fn hash(key: &StoreKey) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = *key.as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }

@@ -32,7 +32,7 @@ fn at(millis: u64) -> Timestamp {
 fn record(n: u64, created_at: Timestamp, user: Option<&str>) -> Record {
     let handle = SessionRef::from_bytes(u128::from(n).to_le_bytes());
     let mut live = LiveRecord::new(SessionData::empty(), created_at, handle);
-    live.user = user.map(|name| UserBinding::new(name, created_at));
+    live.user = user.map(|name| UserBinding::new(name, created_at).into());
     let version = Version::from_bytes(u128::from(n).to_le_bytes());
     Record {
         version,

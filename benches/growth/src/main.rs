@@ -46,9 +46,6 @@ fn main() -> Result<()> {
         ["engines"] => runtime()?.block_on(engines::report(sessions)),
         // What `memory` starts itself as.
         [memory::LOADS, contender, count] => {
-            // One contender's store spawns a task when it is made. It never runs, as nothing drives the runtime.
-            let runtime = runtime()?;
-            let _context = runtime.enter();
             memory::measure_loads(contender, count.parse()?)
         }
         [memory::PAUSES] => memory::measure_pauses(),

@@ -71,7 +71,7 @@ pub enum WhenFull {
 /// What a login makes of a session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Binding {
-    pub(crate) user: UserBinding,
+    pub(crate) user: Arc<UserBinding>,
     pub(crate) lifetime: Option<Lifetime>,
 }
 

@@ -56,7 +56,7 @@ impl<S: SessionStore> Bench<S> {
             idle: Duration::from_millis(7_200_123),
             absolute: Duration::from_millis(86_400_456),
         });
-        live.user = Some(UserBinding::new(fresh_name(), minutes_ago(5)));
+        live.user = Some(UserBinding::new(fresh_name(), minutes_ago(5)).into());
         self.record(RecordState::Live(live))
     }
 
@@ -69,7 +69,7 @@ impl<S: SessionStore> Bench<S> {
     /// A live record with this data.
     pub(super) fn live_with(&self, data: SessionData) -> Record {
         let mut live = LiveRecord::new(data, self.now, fresh_handle());
-        live.user = Some(UserBinding::new(fresh_name(), self.now));
+        live.user = Some(UserBinding::new(fresh_name(), self.now).into());
         self.record(RecordState::Live(live))
     }
 

@@ -43,7 +43,7 @@ fn set_user(record: &mut Record, name: &str) {
     let RecordState::Live(live) = &mut record.state else {
         panic!("only live records have a user");
     };
-    live.user = Some(UserBinding::new(name, live.created_at));
+    live.user = Some(UserBinding::new(name, live.created_at).into());
 }
 
 /// Data is bytes: NUL, characters of four bytes, the order of keys and the spelling of numbers stay as

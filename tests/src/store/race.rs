@@ -132,7 +132,7 @@ fn set_count(record: &mut Record, count: usize) {
         user: Some(user), ..
     }) = &mut record.state
     {
-        user.name = count.to_string().into();
+        Arc::make_mut(user).name = count.to_string().into();
     }
 }
 

@@ -92,7 +92,7 @@ async fn create(
     let now = SystemClock.now();
     let mut record = template.record(n, expires_at)?;
     if let RecordState::Live(live) = &mut record.state {
-        live.user = Some(UserBinding::new(user, now));
+        live.user = Some(UserBinding::new(user, now).into());
     }
     let entry = entry(n, now, expires_at);
     index(store)?

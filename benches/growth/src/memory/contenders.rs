@@ -21,9 +21,9 @@ pub(super) const POEM: &str = "poem 3.1";
 pub(super) const NAMES: [&str; 3] = [OURS, TOWER, POEM];
 
 /// A store that is full of sessions.
-pub(super) trait Contender: Sized + Sync {
+pub(super) trait Contender: Sized + Send + Sync + 'static {
     /// What the store finds a session by.
-    type Key: Sync;
+    type Key: Send + Sync + 'static;
 
     fn key(n: u64) -> Self::Key;
 
@@ -31,7 +31,7 @@ pub(super) trait Contender: Sized + Sync {
     async fn fill(count: u64) -> Result<Self>;
 
     /// Loads a session, as a request begins with it, and says whether it was there.
-    async fn load(&self, key: &Self::Key) -> bool;
+    fn load(&self, key: &Self::Key) -> impl Future<Output = bool> + Send;
 }
 
 pub(super) struct Ours {
