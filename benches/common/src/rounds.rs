@@ -5,6 +5,11 @@
 pub struct Rounds(Vec<f64>);
 
 impl Rounds {
+    /// No figures yet.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     pub fn push(&mut self, figure: f64) {
         self.0.push(figure);
     }

