@@ -106,6 +106,19 @@ impl Failure {
         Self::Unsent(source.into())
     }
 
+    /// Why a command that fred knows and that only reads has failed. What fred itself reports has kinds of its own;
+    /// everything else is what the server said.
+    pub(crate) fn of_read(error: ClientError) -> Self {
+        match error.kind() {
+            ClientErrorKind::Auth
+            | ClientErrorKind::Cluster
+            | ClientErrorKind::InvalidArgument
+            | ClientErrorKind::InvalidCommand
+            | ClientErrorKind::Unknown => Self::Refused(Refusal::new(error.details())),
+            _ => Self::Client(error),
+        }
+    }
+
     pub(crate) fn into_source(self) -> BoxError {
         match self {
             Self::Unsent(source) => source,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fred::clients::Client;
 use fred::error::Error as ClientError;
-use fred::interfaces::{ClientLike as _, MetricsInterface as _};
+use fred::interfaces::{ClientLike as _, KeysInterface as _, MetricsInterface as _};
 use fred::types::config::{Options, Server};
 use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Resp3Frame, Value};
 
@@ -126,15 +126,20 @@ impl Node {
     }
 
     /// Sends a command once.
+    ///
+    /// A `GET` goes as one that fred knows: others are written to the socket by themselves, while these wait for
+    /// what is behind them in the queue.
     pub(crate) async fn send(
         &self,
         command: &Command,
         timeout: Duration,
     ) -> Result<Value, Failure> {
         self.check_queue()?;
-        let answer = self
-            .client
-            .with_options(&options(timeout))
+        let client = self.client.with_options(&options(timeout));
+        if let ("GET", [Value::String(key)]) = (command.name, &*command.arguments) {
+            return client.get(key).await.map_err(Failure::of_read);
+        }
+        let answer = client
             .custom_raw(command.custom(), command.arguments.clone())
             .await;
         match answer.map_err(Failure::Client)? {

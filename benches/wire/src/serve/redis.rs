@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use fred::clients::Client;
-use fred::interfaces::ClientLike as _;
+use fred::interfaces::{ClientLike as _, KeysInterface as _};
 use fred::socket2::TcpKeepalive;
 use fred::types::config::{Config, ConnectionConfig, Options, ReconnectPolicy, TcpConfig};
-use fred::types::{ClusterHash, CustomCommand, Value};
+use fred::types::Value;
 
 use crate::Failure;
 
@@ -41,32 +41,23 @@ pub(super) async fn client(url: &str) -> Result<Client, Failure> {
 /// A client whose server has the value for [`get`].
 pub(super) async fn with_value(url: &str) -> Result<Client, Failure> {
     let client = client(url).await?;
-    send(&client, "SET", vec![KEY.into(), "x".repeat(VALUE_LEN).into()]).await?;
+    let value = "x".repeat(VALUE_LEN);
+    client.set::<(), _, _>(KEY, value, None, None, false).await?;
     Ok(client)
 }
 
 /// Sends the command that reads a session, and says whether the value came.
 pub(super) async fn get(client: &Client) -> bool {
-    let answer = send(client, "GET", vec![KEY.into()]).await;
+    let answer: Result<Value, _> = client.with_options(&options()).get(KEY).await;
     answer.is_ok_and(|value| value.as_bytes().map(<[u8]>::len) == Some(VALUE_LEN))
 }
 
-/// Sends a command the way session-store-redis does.
-async fn send(
-    client: &Client,
-    name: &'static str,
-    arguments: Vec<Value>,
-) -> Result<Value, fred::error::Error> {
-    let options = Options {
+/// What session-store-redis sends its commands with.
+fn options() -> Options {
+    Options {
         max_attempts: Some(1),
         fail_fast: true,
         timeout: Some(Duration::from_secs(2)),
         ..Options::default()
-    };
-    let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-    let frame = client
-        .with_options(&options)
-        .custom_raw(command, arguments)
-        .await?;
-    Value::try_from(frame)
+    }
 }
