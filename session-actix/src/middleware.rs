@@ -225,7 +225,7 @@ impl<N: 'static> SessionMiddleware<N> {
 pub(crate) struct Headers<'r>(pub(crate) &'r mut HeaderMap);
 
 impl ResponseHeaders for Headers<'_> {
-    fn values<'h>(&'h self, header: ResponseHeader) -> impl Iterator<Item = &'h [u8]> {
+    fn values(&self, header: ResponseHeader) -> impl Iterator<Item = &[u8]> {
         self.0.get_all(name_of(header)).map(HeaderValue::as_bytes)
     }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
-use session_core::Run;
+use session_core::{Run, SessionHandle};
 
 use crate::layer::OnError;
 
@@ -15,7 +15,7 @@ pin_project! {
     /// The future of [`SessionService`](crate::SessionService).
     pub struct ResponseFuture<F>
     where
-        F: Future,
+        Answering<F>: Future,
     {
         #[pin]
         kind: Kind<F>,
@@ -26,22 +26,28 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<F>
     where
-        F: Future,
+        Answering<F>: Future,
     {
-        WithSession { #[pin] run: Run<F>, on_error: OnError },
-        PassingOn { #[pin] work: F },
+        WithSession { #[pin] run: Run<Answering<F>>, on_error: OnError },
+        PassingOn { #[pin] work: Answering<F> },
         Refusing { response: Option<Response> },
     }
 }
 
-impl<F: Future> ResponseFuture<F> {
-    pub(crate) fn with_session(run: Run<F>, on_error: OnError) -> Self {
+impl<F, R, E> ResponseFuture<F>
+where
+    F: Future<Output = Result<R, E>>,
+    R: IntoResponse,
+{
+    pub(crate) fn with_session(handle: &SessionHandle, work: F, on_error: OnError) -> Self {
+        let run = handle.run(Answering { work });
         Self {
             kind: Kind::WithSession { run, on_error },
         }
     }
 
     pub(crate) fn passing_on(work: F) -> Self {
+        let work = Answering { work };
         Self {
             kind: Kind::PassingOn { work },
         }
@@ -69,14 +75,12 @@ where
                 let (result, finished) = ready!(run.poll(cx));
                 let mut response = match finished.error() {
                     Some(error) => on_error(&error.clone().into()),
-                    None => result?.into_response(),
+                    None => result?,
                 };
                 finished.apply(response.headers_mut());
                 Poll::Ready(Ok(response))
             }
-            KindProjection::PassingOn { work } => {
-                Poll::Ready(ready!(work.poll(cx)).map(IntoResponse::into_response))
-            }
+            KindProjection::PassingOn { work } => work.poll(cx),
             KindProjection::Refusing { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response)),
                 // Somebody polls a future that has given its output.
@@ -86,8 +90,33 @@ where
     }
 }
 
-impl<F: Future> fmt::Debug for ResponseFuture<F> {
+impl<F> fmt::Debug for ResponseFuture<F>
+where
+    Answering<F>: Future,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// What is inside, and the response that its answer becomes: making that is a part of the request too.
+    #[doc(hidden)]
+    pub struct Answering<F> {
+        #[pin]
+        work: F,
+    }
+}
+
+impl<F, R, E> Future for Answering<F>
+where
+    F: Future<Output = Result<R, E>>,
+    R: IntoResponse,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(self.project().work.poll(cx));
+        Poll::Ready(answer.map(IntoResponse::into_response))
     }
 }

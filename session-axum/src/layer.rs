@@ -131,8 +131,9 @@ where
         };
         let handle = sessions.handle().clone();
         request.extensions_mut().insert(sessions);
+        // No session can have been loaded before there is a future: a panic in the call itself ends nothing.
         let work = self.inner.call(request);
-        ResponseFuture::with_session(handle.run(work), self.layer.on_error.clone())
+        ResponseFuture::with_session(&handle, work, self.layer.on_error.clone())
     }
 }
 

@@ -37,7 +37,7 @@ impl ResponseHeader {
 /// has another map implements it for that.
 pub trait ResponseHeaders {
     /// The values of all headers of this name.
-    fn values<'h>(&'h self, header: ResponseHeader) -> impl Iterator<Item = &'h [u8]>;
+    fn values(&self, header: ResponseHeader) -> impl Iterator<Item = &[u8]>;
 
     /// Adds a header beside those of the same name. `value` is printable ASCII.
     fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>);
@@ -47,7 +47,7 @@ pub trait ResponseHeaders {
 }
 
 impl ResponseHeaders for HeaderMap {
-    fn values<'h>(&'h self, header: ResponseHeader) -> impl Iterator<Item = &'h [u8]> {
+    fn values(&self, header: ResponseHeader) -> impl Iterator<Item = &[u8]> {
         self.get_all(name_of(header))
             .iter()
             .map(HeaderValue::as_bytes)

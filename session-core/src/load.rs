@@ -18,7 +18,7 @@ pub(crate) type Loading = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// Where the request brings no id that counts, and where the session has been loaded before, there is nothing
 /// to wait for. The rest is boxed once here, so that it isn't copied with the future of every handler.
-#[must_use = "nothing is loaded before the future is polled"]
+#[must_use = "the store isn't asked before the future is polled"]
 pub struct Load<E> {
     shared: Arc<Shared>,
     loading: Option<Loading>,

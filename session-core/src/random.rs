@@ -26,8 +26,10 @@ impl Random for OsRandom {
     }
 
     /// Asks the operating system for many at once, as a question costs as much as the rest of a save in memory.
-    /// (A process that forks without starting another program shares what is left with its child: at most
-    /// a few dozen versions, and never an id.)
+    ///
+    /// A process that is copied while it runs, by a fork or with its whole machine, shares what is left with its
+    /// copy: a few dozen versions and handles, and never an id. Two of them would have to write one record
+    /// with the same one, while a third request holds what lay there between, to take it for unchanged.
     fn fill_unique(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
         POOL.with_borrow_mut(|pool| pool.take(buffer, |fresh| self.fill(fresh)))
     }

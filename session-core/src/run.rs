@@ -16,15 +16,18 @@ pin_project! {
     /// The future of [`SessionHandle::run`](crate::SessionHandle::run).
     ///
     /// It is no `async fn`, because it is a part of every request's future: the compiler would keep the work
-    /// twice and room for a commit besides, and frameworks copy futures when they box them. For a request
-    /// that reads, that was a fifth of what its session cost.
+    /// twice and room for a commit besides, and frameworks copy futures when they box them. Of an unused
+    /// session on axum that was a third of the cost.
     #[must_use = "nothing runs before the future is polled"]
     pub struct Run<F>
     where
         F: Future,
     {
+        // Gone before the commit begins: it may hold a commit that will never be finished, or whatever else
+        // others wait for.
         #[pin]
-        work: F,
+        work: Option<F>,
+        has_waited: bool,
         stage: Stage<F::Output>,
         shared: AbandonOnDrop,
     }
@@ -43,7 +46,8 @@ enum Stage<T> {
 impl<F: Future> Run<F> {
     pub(crate) fn new(shared: Arc<Shared>, work: F) -> Self {
         Self {
-            work,
+            work: Some(work),
+            has_waited: false,
             stage: Stage::Working,
             shared: AbandonOnDrop(shared),
         }
@@ -58,23 +62,27 @@ impl<F: Future> Future for Run<F> {
         loop {
             *this.stage = match std::mem::replace(this.stage, Stage::Done) {
                 Stage::Working => {
-                    let work = this.work.as_mut();
-                    match catch_unwind(AssertUnwindSafe(|| work.poll(cx))) {
-                        Ok(Poll::Pending) => {
-                            *this.stage = Stage::Working;
-                            return Poll::Pending;
-                        }
+                    let Some(work) = this.work.as_mut().as_pin_mut() else {
+                        return Poll::Pending;
+                    };
+                    let polled = catch_unwind(AssertUnwindSafe(|| work.poll(cx)));
+                    if let Ok(Poll::Pending) = polled {
+                        *this.has_waited = true;
+                        *this.stage = Stage::Working;
+                        return Poll::Pending;
+                    }
+                    this.work.set(None);
+                    let shared = this.shared.0.clone();
+                    match polled {
+                        Ok(Poll::Pending) => return Poll::Pending,
                         Ok(Poll::Ready(output)) => {
-                            let shared = &this.shared.0;
-                            if let Some(finished) = shared.finish_at_once() {
+                            if let Some(finished) = shared.finish_at_once(*this.has_waited) {
                                 return Poll::Ready((output, finished));
                             }
-                            let shared = shared.clone();
                             let finishing = async move { shared.finish().await };
                             Stage::Finishing(output, Box::pin(finishing))
                         }
                         Err(panic) => {
-                            let shared = this.shared.0.clone();
                             let finishing = async move { shared.finish_after_panic().await };
                             Stage::FinishingAfterPanic(panic, Box::pin(finishing))
                         }
@@ -89,7 +97,10 @@ impl<F: Future> Future for Run<F> {
                 },
                 Stage::FinishingAfterPanic(panic, mut finishing) => {
                     match finishing.as_mut().poll(cx) {
-                        Poll::Ready(()) => resume_unwind(panic),
+                        Poll::Ready(()) => {
+                            this.shared.abandon();
+                            resume_unwind(panic)
+                        }
                         Poll::Pending => {
                             *this.stage = Stage::FinishingAfterPanic(panic, finishing);
                             return Poll::Pending;
@@ -113,13 +124,19 @@ impl<F: Future> fmt::Debug for Run<F> {
 /// would otherwise keep itself alive.
 struct AbandonOnDrop(Arc<Shared>);
 
-impl Drop for AbandonOnDrop {
-    fn drop(&mut self) {
+impl AbandonOnDrop {
+    fn abandon(&self) {
         let mut state = self.0.state();
         if !state.response_sent {
             let wanted = state.cancel();
             drop(state);
             drop(wanted);
         }
+    }
+}
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }

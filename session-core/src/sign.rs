@@ -171,6 +171,11 @@ impl Key {
     }
 }
 
+const _: () = assert!(
+    TAG_LEN.is_multiple_of(8),
+    "a tag is compared in words of eight bytes"
+);
+
 /// Whether the tags are the same, in a time that doesn't depend on how much of them is. Byte by byte, `subtle`
 /// takes several times as long.
 fn is_equal(tag: &[u8; TAG_LEN], other: &[u8]) -> bool {

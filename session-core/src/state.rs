@@ -154,15 +154,12 @@ impl State {
     }
 
     /// Whether a commit that starts now has nothing to do, and nothing to fail for.
-    ///
-    /// Activity counts from when the session was loaded: for most requests that is now, but for a look at the
-    /// clock.
-    pub(crate) fn is_settled(&self, policy: &Policy) -> bool {
+    /// Without a time of its own it goes by that of the load.
+    pub(crate) fn is_settled(&self, now: Option<Timestamp>, policy: &Policy) -> bool {
+        let now = now.unwrap_or(self.loaded_at);
         let can_send_cookie = !self.response_sent;
         let touch_due = match &self.found {
-            Found::Live(live) => {
-                live.is_touch_due(self.resign, can_send_cookie, self.loaded_at, policy)
-            }
+            Found::Live(live) => live.is_touch_due(self.resign, can_send_cookie, now, policy),
             Found::Nothing | Found::Several(_) | Found::Dead(_) => false,
         };
         matches!(self.phase, Phase::Active)

@@ -33,6 +33,8 @@ use crate::time::Timestamp;
 /// - **Calls on one key are linearizable**: each takes effect at one moment between its start and its
 ///   answer, across all processes. Nothing is asked of calls on different keys.
 /// - **Futures may be dropped** at any time. The call then either took effect or it didn't.
+/// - **Waiting is done asynchronously.** A call that answers when it is first polled has taken no time, as far
+///   as expiry is concerned; one that blocks its thread meanwhile lets it be judged by a time that has passed.
 ///
 /// The suite in `session-conformance` has a test for each of these sentences; run it against your store.
 ///

@@ -129,10 +129,11 @@ impl Shard {
 
     /// Puts an entry in, in place of one that has expired.
     fn insert(&mut self, entry: Box<Entry>) {
-        let same_key = |other: &Box<Entry>| other.key == entry.key;
-        let place = self
-            .records
-            .entry(hash(&entry.key), same_key, |other| hash(&other.key));
+        let place = self.records.entry(
+            hash(&entry.key),
+            |other| other.key == entry.key,
+            |other| hash(&other.key),
+        );
         match place {
             Place::Occupied(mut expired) => *expired.get_mut() = entry,
             Place::Vacant(free) => drop(free.insert(entry)),

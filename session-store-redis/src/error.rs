@@ -106,17 +106,16 @@ impl Failure {
         Self::Unsent(source.into())
     }
 
-    /// Why a command that fred knows and that only reads has failed. What fred itself reports has kinds of its own;
-    /// everything else is what the server said.
-    pub(crate) fn of_read(error: ClientError) -> Self {
-        match error.kind() {
-            ClientErrorKind::Auth
-            | ClientErrorKind::Cluster
-            | ClientErrorKind::InvalidArgument
-            | ClientErrorKind::InvalidCommand
-            | ClientErrorKind::Unknown => Self::Refused(Refusal::new(error.details())),
-            _ => Self::Client(error),
+    /// Why a command that fred knows has failed: what the server said begins with a code in capitals, and what
+    /// fred itself reports with an ordinary word. `CLUSTERDOWN` fred gives for every command on a connection,
+    /// whatever the answer to it would have been.
+    pub(crate) fn of_known(error: ClientError) -> Self {
+        let code = error.details().split_whitespace().next().unwrap_or("");
+        let is_code = code.len() > 1 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+        if is_code && code != "CLUSTERDOWN" && *error.kind() != ClientErrorKind::IO {
+            return Self::Refused(Refusal::new(error.details()));
         }
+        Self::Client(error)
     }
 
     pub(crate) fn into_source(self) -> BoxError {
@@ -245,6 +244,32 @@ mod tests {
             assert_eq!(refused(text), StoreErrorKind::Unknown, "{text:?}");
         }
         assert_eq!(kind(Failure::Unexpected), StoreErrorKind::Unknown);
+    }
+
+    #[test]
+    fn what_the_server_said_is_told_from_what_the_client_reports() {
+        let of = |kind, text: &'static str| Failure::of_known(ClientError::new(kind, text));
+        for said in [
+            "MOVED 1 a:1",
+            "NOAUTH Authentication required.",
+            "ERR unknown command",
+        ] {
+            assert!(
+                matches!(of(ClientErrorKind::Unknown, said), Failure::Refused(_)),
+                "{said}"
+            );
+        }
+        for (kind, reported) in [
+            (ClientErrorKind::Unknown, "Failed to route command."),
+            (ClientErrorKind::Timeout, "Request timed out."),
+            (ClientErrorKind::Cluster, "CLUSTERDOWN The cluster is down"),
+            (ClientErrorKind::Unknown, ""),
+        ] {
+            assert!(
+                matches!(of(kind, reported), Failure::Client(_)),
+                "{reported}"
+            );
+        }
     }
 
     #[test]

@@ -128,7 +128,8 @@ impl Node {
     /// Sends a command once.
     ///
     /// A `GET` goes as one that fred knows: others are written to the socket by themselves, while these wait for
-    /// what is behind them in the queue.
+    /// what is behind them in the queue, which gives a third more reads with 32 requests at a time. fred
+    /// goes by its count of that queue, which is right as long as the queue has no bound.
     pub(crate) async fn send(
         &self,
         command: &Command,
@@ -136,8 +137,10 @@ impl Node {
     ) -> Result<Value, Failure> {
         self.check_queue()?;
         let client = self.client.with_options(&options(timeout));
-        if let ("GET", [Value::String(key)]) = (command.name, &*command.arguments) {
-            return client.get(key).await.map_err(Failure::of_read);
+        if let ("GET", [Value::String(key)], true) =
+            (command.name, &*command.arguments, self.is_unbounded())
+        {
+            return client.get(key).await.map_err(Failure::of_known);
         }
         let answer = client
             .custom_raw(command.custom(), command.arguments.clone())
@@ -176,12 +179,15 @@ impl Node {
     }
 
     fn check_queue(&self) -> Result<(), Failure> {
-        // With a bound of its own, fred refuses commands by itself, and then miscounts those that wait.
-        let is_unbounded = self.client.connection_config().max_command_buffer_len == 0;
-        if is_unbounded && self.client.command_queue_len() >= LONGEST_QUEUE {
+        if self.is_unbounded() && self.client.command_queue_len() >= LONGEST_QUEUE {
             return Err(Failure::unsent("too many commands wait to be sent"));
         }
         Ok(())
+    }
+
+    /// With a bound of its own, fred refuses commands by itself, and then miscounts those that wait.
+    fn is_unbounded(&self) -> bool {
+        self.client.connection_config().max_command_buffer_len == 0
     }
 }
 

@@ -1,6 +1,6 @@
 //! `lint`: formatting, clippy and the documentation, each without a warning.
 
-use crate::workspace::cargo;
+use crate::workspace::{self, cargo};
 use crate::{Result, process};
 
 pub(crate) fn run() -> Result<()> {
@@ -8,6 +8,10 @@ pub(crate) fn run() -> Result<()> {
     process::run(&mut cargo(
         "clippy --workspace --all-targets --all-features -- -D warnings",
     ))?;
+    // A workspace of its own, which nothing else here compiles.
+    let benches = workspace::root().join("benches");
+    process::run(cargo("fmt --all --check").current_dir(&benches))?;
+    process::run(cargo("clippy --all-targets -- -D warnings").current_dir(&benches))?;
     let mut doc = cargo("doc --workspace --no-deps --all-features");
     process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }

@@ -4,6 +4,7 @@
     reason = "the commands report to whoever runs them"
 )]
 
+mod bench;
 mod features;
 mod full_tier;
 mod instructions;
@@ -27,6 +28,7 @@ Usage: cargo xtask <command>
   lint                     Formatting, clippy and the documentation, without a warning
   features                 Each package without features, with each one alone, and with all
   simulate [OPTIONS]       The long run of the simulation, for example with --seeds 100000 --first 1
+  bench [PART]             The benchmarks beside other libraries: all, or in-process, growth or wire
   instructions [--record]  Counts the instructions of requests and compares them with the record, or renews it
   mutants [NAME]           Puts each mutant (whose name contains NAME) in and requires that a test notices
   requirements             docs/requirements.md names tests and mutants that exist, and misses no rule
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         ["test"] => full_tier::run(tools::Missing::Report),
         ["test", "--install"] => full_tier::run(tools::Missing::Install),
         ["lint"] => lint::run(),
+        ["bench"] => bench::run(None),
+        ["bench", part] if !part.starts_with('-') => bench::run(Some(part)),
         ["features"] => features::run(),
         ["simulate", options @ ..] => simulate(options),
         ["instructions"] => instructions::compare(),

@@ -53,7 +53,10 @@ mod tests {
         for figure in [3.0, 1.0, 2.0, 9.0] {
             rounds.push(figure);
         }
-        assert_eq!((rounds.min(), rounds.median(), rounds.max()), (1.0, 2.0, 9.0));
+        assert_eq!(
+            (rounds.min(), rounds.median(), rounds.max()),
+            (1.0, 2.0, 9.0)
+        );
     }
 
     #[test]

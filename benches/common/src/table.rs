@@ -44,6 +44,9 @@ mod tests {
     fn a_table_is_markdown() {
         let mut table = Table::new("Costs", &["case", "ns"]);
         table.row(["read".to_owned(), "7".to_owned()]);
-        assert_eq!(table.to_string(), "### Costs\n\n| case | ns |\n|---|---|\n| read | 7 |\n");
+        assert_eq!(
+            table.to_string(),
+            "### Costs\n\n| case | ns |\n|---|---|\n| read | 7 |\n"
+        );
     }
 }

@@ -45,9 +45,7 @@ fn main() -> Result<()> {
         ["sizes"] => runtime()?.block_on(sizes::report()),
         ["engines"] => runtime()?.block_on(engines::report(sessions)),
         // What `memory` starts itself as.
-        [memory::LOADS, contender, count] => {
-            memory::measure_loads(contender, count.parse()?)
-        }
+        [memory::LOADS, contender, count] => memory::measure_loads(contender, count.parse()?),
         [memory::PAUSES] => memory::measure_pauses(),
         _ => {
             eprint!("{USAGE}");

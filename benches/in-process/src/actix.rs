@@ -130,7 +130,9 @@ fn ours() -> Box<dyn Serve> {
         }
         Ok("ok")
     }
-    let config = SessionConfig::builder([7; 48]).build().expect("the secret is long");
+    let config = SessionConfig::builder([7; 48])
+        .build()
+        .expect("the secret is long");
     Box::new(Worker::new(init_service(
         App::new()
             .wrap(SessionMiddleware::new(config, MemoryStore::new()))

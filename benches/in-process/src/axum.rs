@@ -23,7 +23,11 @@ pub(crate) fn contenders() -> Vec<Contender> {
         app: Box::new(App::new(router)),
     };
     vec![
-        contender("nothing", Role::Nothing, bare().layer(layer_fn(DoesNothing))),
+        contender(
+            "nothing",
+            Role::Nothing,
+            bare().layer(layer_fn(DoesNothing)),
+        ),
         contender("ours", Role::Ours, ours()),
         contender("tower-sessions", Role::Peer, tower_sessions()),
     ]
@@ -57,8 +61,14 @@ impl Serve for App {
 
     fn fill(&self) -> Option<String> {
         let mut router = self.router.clone();
-        let response = self.runtime.block_on(answer(&mut router, &Sample::filling()));
-        let cookie = response.headers().get(http::header::SET_COOKIE)?.to_str().ok()?;
+        let response = self
+            .runtime
+            .block_on(answer(&mut router, &Sample::filling()));
+        let cookie = response
+            .headers()
+            .get(http::header::SET_COOKIE)?
+            .to_str()
+            .ok()?;
         cookie.split(';').next().map(str::to_owned)
     }
 }
@@ -68,7 +78,9 @@ async fn answer(router: &mut Router, sample: &Sample) -> Response {
     if let Some(cookies) = &sample.cookies {
         request = request.header(http::header::COOKIE, cookies);
     }
-    let request = request.body(Body::empty()).expect("the request is well-formed");
+    let request = request
+        .body(Body::empty())
+        .expect("the request is well-formed");
     let response = router.call(request).await.expect("a router always answers");
     assert_eq!(response.status(), StatusCode::OK);
     response
@@ -131,7 +143,9 @@ fn ours() -> Router {
         }
         Ok("ok")
     }
-    let config = SessionConfig::builder([7; 48]).build().expect("the secret is long");
+    let config = SessionConfig::builder([7; 48])
+        .build()
+        .expect("the secret is long");
     Router::new()
         .route("/unused", get(async || "ok"))
         .route("/read", get(read))
@@ -153,7 +167,12 @@ fn tower_sessions() -> Router {
         }))
     }
     async fn write(session: Session) -> &'static str {
-        let n = session.get::<u64>(COUNTER).await.ok().flatten().unwrap_or(0);
+        let n = session
+            .get::<u64>(COUNTER)
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or(0);
         shown(session.insert(COUNTER, n + 1).await)
     }
     async fn new(session: Session) -> &'static str {
@@ -161,7 +180,10 @@ fn tower_sessions() -> Router {
     }
     async fn fill(session: Session) -> &'static str {
         for (key, value) in entries() {
-            session.insert(key, value).await.expect("the store is in memory");
+            session
+                .insert(key, value)
+                .await
+                .expect("the store is in memory");
         }
         "ok"
     }

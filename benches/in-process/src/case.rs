@@ -49,7 +49,8 @@ impl Case {
 }
 
 /// Five cookies such as other people set.
-const OTHERS: &str = "_ga=GA1.2.1234567890.1700000000; theme=dark; consent=yes%2Cno; lang=en-GB; ab=variant-b";
+const OTHERS: &str =
+    "_ga=GA1.2.1234567890.1700000000; theme=dark; consent=yes%2Cno; lang=en-GB; ab=variant-b";
 
 /// A request, as each framework has to be given it.
 #[derive(Clone, Debug)]

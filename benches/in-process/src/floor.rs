@@ -21,23 +21,38 @@ pub fn measure(count: u32) -> [(&'static str, f64); 4] {
     }
     let present: [u8; 32] = Sha256::digest(7_u32.to_le_bytes()).into();
     [
-        ("base64 of the cookie", nanos(count, || {
-            let mut raw = [0; 69];
-            let decoded = URL_SAFE_NO_PAD.decode_slice(black_box(&value), &mut raw);
-            black_box(decoded.is_ok());
-            black_box(raw);
-        })),
-        ("HMAC-SHA256, key prepared", nanos(count, || {
-            let mut mac = mac.clone();
-            mac.update(black_box(&[5; 37]));
-            black_box(mac.finalize());
-        })),
-        ("SHA-256 of the id", nanos(count, || {
-            black_box(Sha256::digest(black_box([5; 32])));
-        })),
-        ("lookup in a concurrent map", nanos(count, || {
-            black_box(map.get(black_box(&present)).map(|found| found.value().clone()));
-        })),
+        (
+            "base64 of the cookie",
+            nanos(count, || {
+                let mut raw = [0; 69];
+                let decoded = URL_SAFE_NO_PAD.decode_slice(black_box(&value), &mut raw);
+                black_box(decoded.is_ok());
+                black_box(raw);
+            }),
+        ),
+        (
+            "HMAC-SHA256, key prepared",
+            nanos(count, || {
+                let mut mac = mac.clone();
+                mac.update(black_box(&[5; 37]));
+                black_box(mac.finalize());
+            }),
+        ),
+        (
+            "SHA-256 of the id",
+            nanos(count, || {
+                black_box(Sha256::digest(black_box([5; 32])));
+            }),
+        ),
+        (
+            "lookup in a concurrent map",
+            nanos(count, || {
+                black_box(
+                    map.get(black_box(&present))
+                        .map(|found| found.value().clone()),
+                );
+            }),
+        ),
     ]
 }
 

@@ -9,6 +9,7 @@ mod actix_map_store;
 mod axum;
 mod case;
 pub mod floor;
+pub mod parts;
 mod poem;
 
 pub use case::{Case, Sample};
@@ -44,7 +45,9 @@ impl Contender {
     pub fn samples(&self) -> Vec<Sample> {
         let cookie = self.app.fill();
         let cases = Case::ALL.into_iter();
-        cases.map(|case| Sample::new(case, cookie.as_deref())).collect()
+        cases
+            .map(|case| Sample::new(case, cookie.as_deref()))
+            .collect()
     }
 }
 

@@ -34,7 +34,9 @@ struct App {
 impl App {
     /// The endpoint is made inside the runtime, because poem's store starts a task that sweeps it.
     fn new(endpoint: fn() -> BoxEndpoint<'static, Response>) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
         let runtime = runtime.expect("a runtime without input and output needs nothing");
         let inside = runtime.enter();
         let endpoint = endpoint();
@@ -120,7 +122,9 @@ fn ours() -> BoxEndpoint<'static, Response> {
         }
         Ok("ok")
     }
-    let config = SessionConfig::builder([7; 48]).build().expect("the secret is long");
+    let config = SessionConfig::builder([7; 48])
+        .build()
+        .expect("the secret is long");
     Route::new()
         .at("/unused", get(unused))
         .at("/read", get(read))

@@ -44,7 +44,10 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, Error> {
 }
 
 fn run(mut parser: Parser) -> Result<Command, Error> {
-    let mut options = Options { seconds: 3, rounds: 3 };
+    let mut options = Options {
+        seconds: 3,
+        rounds: 3,
+    };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("seconds") => options.seconds = parser.value()?.parse()?,

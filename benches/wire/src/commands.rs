@@ -75,7 +75,9 @@ impl Monitor {
 
 /// Whether a client has sent it, not a script: `+1700000000.0 [0 127.0.0.1:5000] "GET" "key"`, as against `[0 lua]`.
 fn is_of_client(line: &str) -> bool {
-    let origin = line.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    let origin = line
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'));
     origin.is_some_and(|(origin, _)| !origin.ends_with(" lua"))
 }
 
@@ -85,8 +87,14 @@ mod tests {
 
     #[test]
     fn what_scripts_do_is_not_sent() {
-        assert!(is_of_client("+1700000000.123456 [0 127.0.0.1:5000] \"GET\" \"key\"\r\n"));
-        assert!(is_of_client("+1700000000.123456 [0 127.0.0.1:5000] \"EVALSHA\" \"[0 lua]\"\r\n"));
-        assert!(!is_of_client("+1700000000.123456 [0 lua] \"SET\" \"key\" \"value\"\r\n"));
+        assert!(is_of_client(
+            "+1700000000.123456 [0 127.0.0.1:5000] \"GET\" \"key\"\r\n"
+        ));
+        assert!(is_of_client(
+            "+1700000000.123456 [0 127.0.0.1:5000] \"EVALSHA\" \"[0 lua]\"\r\n"
+        ));
+        assert!(!is_of_client(
+            "+1700000000.123456 [0 lua] \"SET\" \"key\" \"value\"\r\n"
+        ));
     }
 }

@@ -24,8 +24,11 @@ pub(crate) enum Framework {
 }
 
 impl Word for Framework {
-    const ALL: &'static [(Self, &'static str)] =
-        &[(Self::Axum, "axum"), (Self::Actix, "actix"), (Self::Poem, "poem")];
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Axum, "axum"),
+        (Self::Actix, "actix"),
+        (Self::Poem, "poem"),
+    ];
 }
 
 /// What looks after the sessions.
@@ -72,8 +75,11 @@ pub(crate) enum Engine {
 }
 
 impl Word for Engine {
-    const ALL: &'static [(Self, &'static str)] =
-        &[(Self::Memory, "memory"), (Self::Redis, "redis"), (Self::Postgres, "postgres")];
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Memory, "memory"),
+        (Self::Redis, "redis"),
+        (Self::Postgres, "postgres"),
+    ];
 }
 
 /// A request that is measured.
@@ -110,12 +116,20 @@ pub(crate) fn groups() -> [Group; 7] {
         group(Framework::Axum, Engine::Redis, &[Bare, Raw, Ours, Peer]),
         group(Framework::Axum, Engine::Postgres, &[Bare, Ours, Peer]),
         group(Framework::Actix, Engine::Memory, &[Bare, Ours, Peer]),
-        group(Framework::Actix, Engine::Redis, &[Bare, Ours, Peer, Sliding]),
+        group(
+            Framework::Actix,
+            Engine::Redis,
+            &[Bare, Ours, Peer, Sliding],
+        ),
         group(Framework::Poem, Engine::Memory, &[Bare, Ours, Peer]),
         group(Framework::Poem, Engine::Redis, &[Bare, Ours, Peer]),
     ]
 }
 
 fn group(framework: Framework, engine: Engine, contenders: &'static [Contender]) -> Group {
-    Group { framework, engine, contenders }
+    Group {
+        framework,
+        engine,
+        contenders,
+    }
 }

@@ -52,9 +52,8 @@ impl Server {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_read_timeout(Some(TIME_LIMIT))?;
         let cookie = cookie.map_or_else(String::new, |cookie| format!("Cookie: {cookie}\r\n"));
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{cookie}\r\n"
-        );
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{cookie}\r\n");
         stream.write_all(request.as_bytes())?;
         let mut response = String::new();
         stream.read_to_string(&mut response)?;
@@ -63,7 +62,9 @@ impl Server {
         if status.split(' ').nth(1) != Some("200") {
             return Err(format!("{path} was answered with '{status}'").into());
         }
-        Ok(lines.take_while(|line| !line.is_empty()).find_map(cookie_in))
+        Ok(lines
+            .take_while(|line| !line.is_empty())
+            .find_map(cookie_in))
     }
 }
 
@@ -79,7 +80,8 @@ impl Drop for Server {
 fn cookie_in(header: &str) -> Option<String> {
     let (name, value) = header.split_once(':')?;
     let cookie = value.split(';').next()?;
-    name.eq_ignore_ascii_case("set-cookie").then(|| cookie.trim().to_owned())
+    name.eq_ignore_ascii_case("set-cookie")
+        .then(|| cookie.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -88,7 +90,10 @@ mod tests {
 
     #[test]
     fn cookies_are_taken_from_headers() {
-        assert_eq!(cookie_in("set-cookie: id=a=b; Path=/").as_deref(), Some("id=a=b"));
+        assert_eq!(
+            cookie_in("set-cookie: id=a=b; Path=/").as_deref(),
+            Some("id=a=b")
+        );
         assert_eq!(cookie_in("Set-Cookie: id=c").as_deref(), Some("id=c"));
         assert_eq!(cookie_in("date: now"), None);
     }

@@ -53,8 +53,14 @@ pub(crate) fn preamble(options: Options) -> String {
 }
 
 pub(crate) fn table(group: &Group, figures: &[Figures]) -> Table {
-    let columns =
-        ["request", "contender", "requests/s", "p99, ms", "ours ÷ this", "commands/request"];
+    let columns = [
+        "request",
+        "contender",
+        "requests/s",
+        "p99, ms",
+        "ours ÷ this",
+        "commands/request",
+    ];
     let mut table = Table::new(&title(group), &columns);
     for one in figures {
         let ours = figures
@@ -71,7 +77,8 @@ pub(crate) fn table(group: &Group, figures: &[Figures]) -> Table {
             ),
             format!("{:.2}", one.p99.median()),
             ours.map_or_else(String::new, |ours| compared(ours, one)),
-            one.commands.map_or_else(|| "–".to_owned(), |commands| format!("{commands:.1}")),
+            one.commands
+                .map_or_else(|| "–".to_owned(), |commands| format!("{commands:.1}")),
         ]);
     }
     table
@@ -121,7 +128,10 @@ fn compared(ours: &Figures, other: &Figures) -> String {
         Contender::Peer | Contender::Sliding if is_chatty => Some(BESIDE_CHATTY_PEER),
         Contender::Peer | Contender::Sliding => Some(BESIDE_PEER),
     };
-    ratio(ours.per_second.median() / other.per_second.median(), at_least)
+    ratio(
+        ours.per_second.median() / other.per_second.median(),
+        at_least,
+    )
 }
 
 fn ratio(ratio: f64, at_least: Option<f64>) -> String {
@@ -149,7 +159,10 @@ mod tests {
         let beside = |other, commands| compared(&ours, &figures(other, 100.0, commands));
         assert_eq!(beside(Contender::Peer, None), "1.10 (≥ 1)");
         assert_eq!(beside(Contender::Peer, Some(1.0)), "1.10 (≥ 1)");
-        assert_eq!(beside(Contender::Sliding, Some(2.0)), "**1.10** (missed: ≥ 1.3)");
+        assert_eq!(
+            beside(Contender::Sliding, Some(2.0)),
+            "**1.10** (missed: ≥ 1.3)"
+        );
         assert_eq!(beside(Contender::Bare, None), "1.10");
         let raw = figures(Contender::Raw, 200.0, Some(1.0));
         assert_eq!(compared(&ours, &raw), "**0.55** (missed: ≥ 0.85)");

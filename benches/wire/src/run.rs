@@ -18,7 +18,10 @@ const WARM_UP: u32 = 1;
 
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
     wrk::check()?;
-    let engines = Engines { redis: Redis::start(&[]), postgres: Postgres::start(&[]) };
+    let engines = Engines {
+        redis: Redis::start(&[]),
+        postgres: Postgres::start(&[]),
+    };
     println!("{}", report::preamble(options));
     for group in groups() {
         let figures = measure(&group, &engines, options)?;
@@ -72,7 +75,11 @@ fn measure(group: &Group, engines: &Engines, options: Options) -> Result<Vec<Fig
         }
     }
     for round in 1..=options.rounds {
-        eprintln!("{}: round {round} of {}", report::title(group), options.rounds);
+        eprintln!(
+            "{}: round {round} of {}",
+            report::title(group),
+            options.rounds
+        );
         for case in &mut cases {
             case.measure(options.seconds)?;
         }
@@ -82,8 +89,17 @@ fn measure(group: &Group, engines: &Engines, options: Options) -> Result<Vec<Fig
 
 impl Station {
     fn start(group: &Group, contender: Contender, store_url: &str) -> Result<Self, Failure> {
-        let Group { framework, engine, .. } = *group;
-        let server = Server::start(Contestant { framework, contender, engine }, store_url)?;
+        let Group {
+            framework, engine, ..
+        } = *group;
+        let server = Server::start(
+            Contestant {
+                framework,
+                contender,
+                engine,
+            },
+            store_url,
+        )?;
         let mut cookies = Vec::with_capacity(SESSIONS);
         for n in 0..SESSIONS {
             let cookie = server.get("/fill", None)?;
@@ -98,7 +114,12 @@ impl Station {
         let name = [framework.word(), engine.word(), contender.word()].join("-");
         let script = Script::rotating(&name, &cookies)?;
         let first_cookie = cookies.swap_remove(0);
-        Ok(Self { contender, server, script, first_cookie })
+        Ok(Self {
+            contender,
+            server,
+            script,
+            first_cookie,
+        })
     }
 }
 
@@ -111,7 +132,11 @@ impl<'a> Case<'a> {
     ) -> Result<Self, Failure> {
         let mut figures = Figures::new(station.contender, request);
         if engine == Engine::Redis {
-            let Station { server, first_cookie, .. } = station;
+            let Station {
+                server,
+                first_cookie,
+                ..
+            } = station;
             let commands = commands::per_request(&engines.redis, server, request, first_cookie)?;
             figures.commands = Some(commands);
         }
@@ -129,6 +154,8 @@ impl<'a> Case<'a> {
 
     fn load(&self, seconds: u32) -> Result<wrk::Measured, Failure> {
         let path = format!("/{}", self.figures.request.word());
-        self.station.script.load(&self.station.server.url(&path), seconds)
+        self.station
+            .script
+            .load(&self.station.server.url(&path), seconds)
     }
 }

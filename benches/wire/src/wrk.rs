@@ -36,7 +36,12 @@ impl Script {
     /// Loads a URL.
     pub(crate) fn load(&self, url: &str, seconds: u32) -> Result<Measured, Failure> {
         let output = Command::new("wrk")
-            .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency"])
+            .args([
+                "-t1",
+                &format!("-c{CONNECTIONS}"),
+                &format!("-d{seconds}s"),
+                "--latency",
+            ])
             .arg("-s")
             .arg(&self.0)
             .arg(url)
@@ -79,7 +84,10 @@ end
 /// Says early on that wrk is missing.
 pub(crate) fn check() -> Result<(), Failure> {
     // It shows its version and its usage, and calls that a failure.
-    Command::new("wrk").arg("--version").output().map_err(not_started)?;
+    Command::new("wrk")
+        .arg("--version")
+        .output()
+        .map_err(not_started)?;
     Ok(())
 }
 
@@ -94,7 +102,9 @@ fn parse(output: &str) -> Result<Measured, String> {
     let (mut per_second, mut p99) = (None, None);
     for line in output.lines().map(str::trim) {
         if line.starts_with("Socket errors:") || line.starts_with("Non-2xx or 3xx responses:") {
-            return Err(format!("not all requests were answered as they should be: {line}"));
+            return Err(format!(
+                "not all requests were answered as they should be: {line}"
+            ));
         }
         if let Some(figure) = line.strip_prefix("Requests/sec:") {
             per_second = figure.trim().parse().ok();
@@ -142,7 +152,10 @@ Transfer/sec:      5.74MB
 
     #[test]
     fn figures_are_read() {
-        let measured = Measured { per_second: 49_325.12, p99: 1.25 };
+        let measured = Measured {
+            per_second: 49_325.12,
+            p99: 1.25,
+        };
         assert_eq!(parse(OUTPUT), Ok(measured));
         assert_eq!(milliseconds("500.00us"), Some(0.5));
         assert_eq!(milliseconds("1.50s"), Some(1_500.0));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -289,4 +290,37 @@ async fn an_abandoned_commit_is_not_repeated() {
         })
         .await;
     assert_eq!(n.into_inner().unwrap(), Some(2));
+}
+
+/// CM-4: a middleware inside that gives up, as for a timeout, may keep what it gave up. A commit in there is
+/// abandoned before the request's own one begins, which else would wait for it for ever.
+#[tokio::test]
+async fn a_commit_that_was_given_up_is_not_waited_for() {
+    let server = Server::new();
+    let cookie = server
+        .request(None, |session| session.set("n", 1).unwrap())
+        .await
+        .cookie()
+        .unwrap();
+    let header = format!("session_id={cookie}");
+    let handle = server.manager.handle();
+    let is_committing = AtomicBool::new(false);
+    let mut given_up = Box::pin(async {
+        let session: Session = handle.load([header.as_bytes()]).await?;
+        session.set("n", 2)?;
+        is_committing.store(true, Ordering::Relaxed);
+        session.commit().await
+    });
+    let committing = &is_committing;
+    let work = poll_fn(move |cx| {
+        assert!(given_up.as_mut().poll(cx).is_pending());
+        match committing.load(Ordering::Relaxed) {
+            true => Poll::Ready("late"),
+            false => Poll::Pending,
+        }
+    });
+    let ran = tokio::time::timeout(Duration::from_secs(30), handle.run(work));
+    let (output, finished) = ran.await.expect("nothing is waited for");
+    assert_eq!(output, "late");
+    assert_eq!(finished.error().map(Error::status), Some(503));
 }

@@ -142,7 +142,7 @@ impl SessionStore for SpyStore {
 pub(crate) struct HeaderList(pub Vec<(String, String)>);
 
 impl ResponseHeaders for HeaderList {
-    fn values<'h>(&'h self, header: ResponseHeader) -> impl Iterator<Item = &'h [u8]> {
+    fn values(&self, header: ResponseHeader) -> impl Iterator<Item = &[u8]> {
         self.0
             .iter()
             .filter(move |(other, _)| *other == header.name())

@@ -256,7 +256,7 @@ async fn act(
 fn set_cookie_of(finished: &Finished) -> Option<String> {
     struct Headers(Option<String>);
     impl ResponseHeaders for Headers {
-        fn values<'h>(&'h self, _: ResponseHeader) -> impl Iterator<Item = &'h [u8]> {
+        fn values(&self, _: ResponseHeader) -> impl Iterator<Item = &[u8]> {
             std::iter::empty()
         }
         fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>) {

@@ -39,7 +39,9 @@ pub(super) async fn measure(store: &impl SessionStore, sessions: u64) -> Result<
             version: version(&mut random),
             ..record
         };
-        let saved = save.of(store.save(&key_of_one, changed, expect, now)).await?;
+        let saved = save
+            .of(store.save(&key_of_one, changed, expect, now))
+            .await?;
         check(&saved)?;
 
         let key_of_another = key(random.u64(..sessions));

@@ -47,7 +47,10 @@ pub(super) async fn report(sessions: u64) -> Result<()> {
 
     fill(&store, &template, FEW..sessions, alive_until()).await?;
     vacuum(&pool).await?;
-    let sizes = [size(&pool, "sessions").await?, size(&pool, "sessions_users").await?];
+    let sizes = [
+        size(&pool, "sessions").await?,
+        size(&pool, "sessions_users").await?,
+    ];
     let mut many = calls::measure(&store, sessions).await?;
     let many_statements = statements(&server).await?;
     // All over the table, as sessions are that end where many others go on.
@@ -59,9 +62,19 @@ pub(super) async fn report(sessions: u64) -> Result<()> {
     let title = "PostgreSQL: medians of calls, µs (fsync off, shared_buffers 256 MB)";
     println!("{}", table(title, "call", sessions, &few, &many));
     let title = "PostgreSQL: statements of one request";
-    let table = table(title, "request", sessions, &few_statements, &many_statements);
+    let table = table(
+        title,
+        "request",
+        sessions,
+        &few_statements,
+        &many_statements,
+    );
     println!("{table}");
-    let columns = ["sessions", "table `sessions`, bytes each", "table `sessions_users`, bytes each"];
+    let columns = [
+        "sessions",
+        "table `sessions`, bytes each",
+        "table `sessions_users`, bytes each",
+    ];
     let mut table = Table::new("PostgreSQL: tables with their indexes", &columns);
     let [records, entries] = sizes.map(|bytes| format!("{:.0}", bytes / sessions as f64));
     table.row([sessions.to_string(), records, entries]);
@@ -135,7 +148,9 @@ async fn statements(server: &Postgres) -> Result<[Call; 2]> {
 
 /// What a table takes with its indexes, and with what lies apart.
 async fn size(pool: &PgPool, table: &'static str) -> Result<f64> {
-    let size = sqlx::query_scalar::<sqlx::Postgres, i64>("SELECT pg_total_relation_size($1::regclass)").bind(table);
+    let size =
+        sqlx::query_scalar::<sqlx::Postgres, i64>("SELECT pg_total_relation_size($1::regclass)")
+            .bind(table);
     let size = size.fetch_one(pool).await?;
     Ok(size as f64)
 }

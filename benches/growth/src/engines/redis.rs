@@ -42,11 +42,16 @@ pub(super) async fn report(sessions: u64) -> Result<()> {
 }
 
 async fn commands(redis: &Redis, store: &RedisStore) -> Result<Vec<Call>> {
-    let sent = requests::count(store.clone(), ["read, sent", "write, sent"], async || -> Result<f64> {
-        calls_of(redis, |command| SENT.contains(&command))
-    });
+    let sent = requests::count(
+        store.clone(),
+        ["read, sent", "write, sent"],
+        async || -> Result<f64> { calls_of(redis, |command| SENT.contains(&command)) },
+    );
     let sent = sent.await?;
-    let names = ["read, with those of scripts", "write, with those of scripts"];
+    let names = [
+        "read, with those of scripts",
+        "write, with those of scripts",
+    ];
     let all = requests::count(store.clone(), names, async || -> Result<f64> {
         calls_of(redis, |command| command != "info")
     });
@@ -57,7 +62,9 @@ async fn commands(redis: &Redis, store: &RedisStore) -> Result<Vec<Call>> {
 fn calls_of(redis: &Redis, counts: impl Fn(&str) -> bool) -> Result<f64> {
     let mut sum = 0.0;
     for line in redis.command(&["INFO", "commandstats"]).lines() {
-        let parts = line.strip_prefix("cmdstat_").and_then(|line| line.split_once(":calls="));
+        let parts = line
+            .strip_prefix("cmdstat_")
+            .and_then(|line| line.split_once(":calls="));
         if let Some((command, figures)) = parts
             && counts(command)
         {
@@ -72,5 +79,8 @@ fn used_memory(redis: &Redis) -> Result<f64> {
     let info = redis.command(&["INFO", "memory"]);
     let mut lines = info.lines();
     let used = lines.find_map(|line| line.strip_prefix("used_memory:"));
-    Ok(used.ok_or("Redis doesn't say what memory it uses")?.trim().parse()?)
+    Ok(used
+        .ok_or("Redis doesn't say what memory it uses")?
+        .trim()
+        .parse()?)
 }

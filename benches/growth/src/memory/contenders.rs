@@ -110,12 +110,13 @@ impl Contender for Poem {
     async fn fill(count: u64) -> Result<Self> {
         let storage = MemoryStorage::new();
         let data = entries().into_iter();
-        let data: BTreeMap<String, Value> = data
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
+        let data: BTreeMap<String, Value> =
+            data.map(|(key, value)| (key.to_owned(), value)).collect();
         // Like the others' sessions, these end some day.
         for n in 0..count {
-            let saved = storage.update_session(&Self::key(n), &data, Some(LIFETIME)).await;
+            let saved = storage
+                .update_session(&Self::key(n), &data, Some(LIFETIME))
+                .await;
             saved.map_err(|error| error.to_string())?;
         }
         Ok(Self(storage))

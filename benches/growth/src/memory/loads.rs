@@ -103,7 +103,10 @@ where
     let mut ratios = Rounds::default();
     for round in 0..ROUNDS {
         let one = time_of(two_threads, vec![work(0, 2 * round)]);
-        let two = time_of(two_threads, vec![work(0, 2 * round + 1), work(1, 2 * round + 1)]);
+        let two = time_of(
+            two_threads,
+            vec![work(0, 2 * round + 1), work(1, 2 * round + 1)],
+        );
         ratios.push(2.0 * one.as_secs_f64() / two.as_secs_f64());
     }
     ratios.median()
@@ -126,10 +129,12 @@ where
         })
     };
     let tasks: Vec<_> = tasks.into_iter().map(at_work).collect();
-    let times = tasks.into_iter().map(|task| match two_threads.block_on(task) {
-        Ok(times) => times,
-        Err(error) => resume_unwind(error.into_panic()),
-    });
+    let times = tasks
+        .into_iter()
+        .map(|task| match two_threads.block_on(task) {
+            Ok(times) => times,
+            Err(error) => resume_unwind(error.into_panic()),
+        });
     let times: Vec<(Instant, Instant)> = times.collect();
     let started = times.iter().map(|(started, _)| *started).min();
     let ended = times.iter().map(|(_, ended)| *ended).max();

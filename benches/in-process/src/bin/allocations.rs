@@ -12,7 +12,10 @@ fn main() {
             contender.app.serve(&sample, REQUESTS);
             let counted = allocation_counter::measure(|| contender.app.serve(&sample, REQUESTS));
             let each = counted.count_total as f64 / f64::from(REQUESTS);
-            println!("{}\t{}\t{case:?}\t{each:.2}", contender.framework, contender.name);
+            println!(
+                "{}\t{}\t{case:?}\t{each:.2}",
+                contender.framework, contender.name
+            );
         }
     }
 }

@@ -67,11 +67,7 @@ async fn ours(listener: TcpListener, manager: SessionManager) -> Result<(), Fail
     Ok(server.workers(1).listen(listener)?.run().await?)
 }
 
-async fn peer<S>(
-    listener: TcpListener,
-    store: S,
-    policy: TtlExtensionPolicy,
-) -> Result<(), Failure>
+async fn peer<S>(listener: TcpListener, store: S, policy: TtlExtensionPolicy) -> Result<(), Failure>
 where
     S: SessionStore + Clone + Send + 'static,
 {

@@ -46,7 +46,10 @@ async fn router(contestant: Contestant, url: &str) -> Result<Router, Failure> {
 
 fn bare() -> Router {
     let text = || get(|| async { TEXT });
-    Router::new().route("/fill", text()).route("/read", text()).route("/write", text())
+    Router::new()
+        .route("/fill", text())
+        .route("/read", text())
+        .route("/write", text())
 }
 
 fn raw(client: Client) -> Router {

@@ -65,7 +65,11 @@ async fn manager(engine: Engine, url: &str) -> Result<SessionManager, Failure> {
 
 /// That a combination isn't measured.
 fn unsupported(contestant: Contestant) -> Failure {
-    let Contestant { framework, contender, engine } = contestant;
+    let Contestant {
+        framework,
+        contender,
+        engine,
+    } = contestant;
     let words = [framework.word(), contender.word(), engine.word()];
     format!("there is nothing to serve for {}", words.join(", ")).into()
 }

@@ -51,11 +51,16 @@ fn bare() -> Route {
         TEXT
     }
 
-    Route::new().at("/fill", get(text)).at("/read", get(text)).at("/write", get(text))
+    Route::new()
+        .at("/fill", get(text))
+        .at("/read", get(text))
+        .at("/write", get(text))
 }
 
 fn peer(storage: impl SessionStorage + 'static) -> impl Endpoint + 'static {
-    let config = CookieConfig::signed(CookieKey::from(SECRET)).secure(false).max_age(LIFETIME);
+    let config = CookieConfig::signed(CookieKey::from(SECRET))
+        .secure(false)
+        .max_age(LIFETIME);
     with_peer::routes().with(ServerSession::new(config, storage))
 }
 
@@ -68,7 +73,10 @@ mod with_ours {
     use crate::serve::TEXT;
 
     pub(super) fn routes() -> Route {
-        Route::new().at("/fill", get(fill)).at("/read", get(read)).at("/write", get(write))
+        Route::new()
+            .at("/fill", get(fill))
+            .at("/read", get(read))
+            .at("/write", get(write))
     }
 
     #[handler]
@@ -82,7 +90,9 @@ mod with_ours {
     #[handler]
     async fn read(session: Session) -> Result<&'static str> {
         let counter = session.get::<u64>(COUNTER)?;
-        counter.map(|_| TEXT).ok_or_else(|| Error::from_status(StatusCode::NOT_FOUND))
+        counter
+            .map(|_| TEXT)
+            .ok_or_else(|| Error::from_status(StatusCode::NOT_FOUND))
     }
 
     #[handler]
@@ -103,7 +113,10 @@ mod with_peer {
     use crate::serve::TEXT;
 
     pub(super) fn routes() -> Route {
-        Route::new().at("/fill", get(fill)).at("/read", get(read)).at("/write", get(write))
+        Route::new()
+            .at("/fill", get(fill))
+            .at("/read", get(read))
+            .at("/write", get(write))
     }
 
     #[handler]
@@ -117,7 +130,9 @@ mod with_peer {
     #[handler]
     async fn read(session: &Session) -> Result<&'static str> {
         let counter = session.get::<u64>(COUNTER);
-        counter.map(|_| TEXT).ok_or_else(|| Error::from_status(StatusCode::NOT_FOUND))
+        counter
+            .map(|_| TEXT)
+            .ok_or_else(|| Error::from_status(StatusCode::NOT_FOUND))
     }
 
     #[handler]

@@ -11,7 +11,10 @@ use crate::Failure;
 const CONNECTIONS: u32 = 10;
 
 pub(super) async fn ours(url: &str) -> Result<PostgresStore, Failure> {
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect(url).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .connect(url)
+        .await?;
     let store = PostgresStore::new(pool);
     store.migrate().await?;
     Ok(store)
@@ -19,7 +22,10 @@ pub(super) async fn ours(url: &str) -> Result<PostgresStore, Failure> {
 
 /// The peer's, on the older sqlx that it is made for.
 pub(super) async fn peer(url: &str) -> Result<PeerStore, Failure> {
-    let pool = PeerPoolOptions::new().max_connections(CONNECTIONS).connect(url).await?;
+    let pool = PeerPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .connect(url)
+        .await?;
     let store = PeerStore::new(pool);
     store.migrate().await?;
     Ok(store)

@@ -5,8 +5,8 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::interfaces::{ClientLike as _, KeysInterface as _};
 use fred::socket2::TcpKeepalive;
-use fred::types::config::{Config, ConnectionConfig, Options, ReconnectPolicy, TcpConfig};
 use fred::types::Value;
+use fred::types::config::{Config, ConnectionConfig, Options, ReconnectPolicy, TcpConfig};
 
 use crate::Failure;
 
@@ -42,7 +42,9 @@ pub(super) async fn client(url: &str) -> Result<Client, Failure> {
 pub(super) async fn with_value(url: &str) -> Result<Client, Failure> {
     let client = client(url).await?;
     let value = "x".repeat(VALUE_LEN);
-    client.set::<(), _, _>(KEY, value, None, None, false).await?;
+    client
+        .set::<(), _, _>(KEY, value, None, None, false)
+        .await?;
     Ok(client)
 }
 
