@@ -106,6 +106,7 @@ mod tests {
             "\nid=1",
             "\0id=1",
             "id\u{b}=1",
+            "id\n=1",
         ] {
             assert!(found(other).is_empty(), "{other:?}");
         }

@@ -31,7 +31,7 @@ pub(crate) fn times(contenders: &[Contender]) -> (Times, Floor) {
             }
             floor[at].1.push(nanos);
         }
-        for case in 0..Case::ALL.len() {
+        for (case, _) in Case::ALL.iter().enumerate() {
             for (at, contender) in contenders.iter().enumerate() {
                 let started = Instant::now();
                 contender.app.serve(&samples[at][case], REQUESTS);
