@@ -65,17 +65,19 @@ impl<F: Future> Future for Run<F> {
                     let Some(work) = this.work.as_mut().as_pin_mut() else {
                         return Poll::Pending;
                     };
-                    let polled = catch_unwind(AssertUnwindSafe(|| work.poll(cx)));
-                    if let Ok(Poll::Pending) = polled {
-                        *this.has_waited = true;
-                        *this.stage = Stage::Working;
-                        return Poll::Pending;
-                    }
+                    let ended = match catch_unwind(AssertUnwindSafe(|| work.poll(cx))) {
+                        Ok(Poll::Pending) => {
+                            *this.has_waited = true;
+                            *this.stage = Stage::Working;
+                            return Poll::Pending;
+                        }
+                        Ok(Poll::Ready(output)) => Ok(output),
+                        Err(panic) => Err(panic),
+                    };
                     this.work.set(None);
                     let shared = this.shared.0.clone();
-                    match polled {
-                        Ok(Poll::Pending) => return Poll::Pending,
-                        Ok(Poll::Ready(output)) => {
+                    match ended {
+                        Ok(output) => {
                             if let Some(finished) = shared.finish_at_once(*this.has_waited) {
                                 return Poll::Ready((output, finished));
                             }

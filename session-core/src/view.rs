@@ -118,10 +118,12 @@ impl View {
         let stored = if self.cleared { 0 } else { self.base.len() };
         let mut kept = 0;
         for Change { key, value } in &self.changes {
-            let (before, after) = match self.base.search(key) {
-                _ if self.cleared => (0, 0),
-                Ok(at) => (at, at + 1),
-                Err(at) => (at, at),
+            let (before, after) = match self.cleared {
+                true => (0, 0),
+                false => match self.base.search(key) {
+                    Ok(at) => (at, at + 1),
+                    Err(at) => (at, at),
+                },
             };
             pieces.push(Piece::Kept(&self.base, kept..before));
             pieces.extend(value.as_deref().map(|value| Piece::Entry(key, value)));
