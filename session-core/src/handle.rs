@@ -2,9 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::OnceCell;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::config::SessionConfig;
 use crate::data::SessionData;
@@ -32,19 +30,20 @@ pub struct SessionHandle(Arc<Shared>);
 /// What all clones of a request's session share.
 pub(crate) struct Shared {
     manager: SessionManager,
-    opened: OnceCell<Result<(), Error>>,
+    /// Written by whoever has the turn.
+    opened: OnceLock<Result<(), Error>>,
     state: Mutex<State>,
-    /// Commits of one request take turns. Nothing else waits for them.
-    commit_turn: tokio::sync::Mutex<()>,
+    /// What one request asks of the store, its load and its commits, takes turns. Nothing else waits for it.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl SessionHandle {
     pub(crate) fn new(manager: SessionManager) -> Self {
         Self(Arc::new(Shared {
             manager,
-            opened: OnceCell::new(),
+            opened: OnceLock::new(),
             state: Mutex::new(State::new()),
-            commit_turn: tokio::sync::Mutex::new(()),
+            turn: tokio::sync::Mutex::new(()),
         }))
     }
 
@@ -59,9 +58,9 @@ impl SessionHandle {
     /// The headers are read when this is called, and where they have no id that counts, the session is opened
     /// without one. The store is asked when the future is polled.
     pub fn load<'h, E>(&self, cookie_headers: impl IntoIterator<Item = &'h [u8]>) -> Load<E> {
-        let loading = match self.0.opened.initialized() {
-            true => None,
-            false => self.0.begin_loading(cookie_headers),
+        let loading = match self.0.opened.get() {
+            Some(_) => None,
+            None => self.0.begin_loading(cookie_headers),
         };
         Load::new(self.0.clone(), loading)
     }
@@ -88,7 +87,7 @@ impl SessionHandle {
 impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionHandle")
-            .field("loaded", &self.0.opened.initialized())
+            .field("loaded", &self.0.opened.get().is_some())
             .finish_non_exhaustive()
     }
 }
@@ -105,17 +104,22 @@ impl Shared {
         cookie_headers: impl IntoIterator<Item = &'h [u8]>,
     ) -> Option<Loading> {
         let mut opening = self.manager.opening(cookie_headers);
-        if opening.next_key().is_none() && self.opened.set(Ok(())).is_ok() {
+        if opening.next_key().is_none()
+            && let Ok(_turn) = self.turn.try_lock()
+        {
+            self.opened.get_or_init(|| Ok(()));
             return None;
         }
         let shared = self.clone();
         Some(Box::pin(async move {
-            let opened = shared.opened.get_or_init(async || {
-                let (found, report, at) = shared.manager.open(&mut opening).await?;
-                shared.state().opened(found, report, at);
-                Ok(())
-            });
-            opened.await;
+            let _turn = shared.turn.lock().await;
+            if shared.opened.get().is_none() {
+                let opened = shared.manager.open(&mut opening).await;
+                let opened = opened.map(|(found, report, at)| {
+                    shared.state().opened(found, report, at);
+                });
+                shared.opened.get_or_init(|| opened);
+            }
         }))
     }
 
@@ -143,7 +147,7 @@ impl Shared {
     }
 
     pub(crate) async fn commit(&self) -> Result<CommitStatus, Error> {
-        let _turn = self.commit_turn.lock().await;
+        let _turn = self.turn.lock().await;
         self.commit_in_turn(Some).await
     }
 
@@ -183,10 +187,10 @@ impl Shared {
         }))
     }
 
-    /// Finishes a request that has nothing to write, which is most of them. One that hasn't waited for anything
-    /// is as old as its load, which spares a look at the clock.
+    /// Finishes a request that has nothing to write, which is most of them: whether it has is seen, and its cookie
+    /// settled, under one lock, so that no commit comes between. One that hasn't waited for anything is as old as
+    /// its load, which spares a look at the clock.
     pub(crate) fn finish_at_once(&self, has_waited: bool) -> Option<Finished> {
-        let _turn = self.commit_turn.try_lock().ok()?;
         match self.opened.get() {
             None => {
                 self.state().response_sent = true;
@@ -196,31 +200,29 @@ impl Shared {
             Some(Ok(())) => {
                 let policy = &self.manager.config().checked().policy;
                 let now = has_waited.then(|| self.manager.now());
-                let is_settled = self.state().is_settled(now, policy);
-                is_settled.then(|| self.settle(Ok(())))
+                let cookie = self.state().settle_if_nothing_to_write(now, policy)?;
+                Some(self.finished(Ok(()), cookie))
             }
         }
     }
 
     pub(crate) async fn finish(&self) -> Finished {
         // Nobody commits between the last commit and the moment at which the cookie is settled.
-        let _turn = self.commit_turn.lock().await;
-        match self.opened.get() {
+        let _turn = self.turn.lock().await;
+        let committed = match self.opened.get() {
             None => {
                 self.state().response_sent = true;
-                Finished::unused()
+                return Finished::unused();
             }
-            Some(Err(error)) => self.settle(Err(error.clone())),
-            Some(Ok(())) => {
-                let committed = self.commit_in_turn(Some).await;
-                self.settle(committed.map(drop))
-            }
-        }
+            Some(Err(error)) => Err(error.clone()),
+            Some(Ok(())) => self.commit_in_turn(Some).await.map(drop),
+        };
+        let cookie = self.state().settle_cookie();
+        self.finished(committed, cookie)
     }
 
-    /// What the commits of the request mean for its response, from which on no cookie can be sent.
-    fn settle(&self, committed: Result<(), Error>) -> Finished {
-        let cookie = self.state().settle_cookie();
+    /// What the commits of the request mean for its response.
+    fn finished(&self, committed: Result<(), Error>, cookie: Cookie) -> Finished {
         let set_cookie = match (&committed, cookie) {
             (Ok(()), Cookie::Send(id, expires_at)) => {
                 Some(self.manager.set_cookie(&id, expires_at))
@@ -253,7 +255,7 @@ impl Shared {
                 };
                 end.end.then_some(end)
             };
-            let _turn = self.commit_turn.lock().await;
+            let _turn = self.turn.lock().await;
             // The failure has been logged, and there is no response to show it in.
             let _ = self.commit_in_turn(only_the_end).await;
         }

@@ -20,7 +20,8 @@ pub(crate) type Loading = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// to wait for. The rest is boxed once here, so that it isn't copied with the future of every handler.
 #[must_use = "the store isn't asked before the future is polled"]
 pub struct Load<E> {
-    shared: Arc<Shared>,
+    /// Nothing once the session has been handed out.
+    shared: Option<Arc<Shared>>,
     loading: Option<Loading>,
     error: PhantomData<fn() -> E>,
 }
@@ -28,7 +29,7 @@ pub struct Load<E> {
 impl<E> Load<E> {
     pub(crate) fn new(shared: Arc<Shared>, loading: Option<Loading>) -> Self {
         Self {
-            shared,
+            shared: Some(shared),
             loading,
             error: PhantomData,
         }
@@ -43,7 +44,11 @@ impl<E> Future for Load<E> {
             ready!(loading.as_mut().poll(cx));
             self.loading = None;
         }
-        Poll::Ready(self.shared.clone().loaded())
+        match self.shared.take() {
+            Some(shared) => Poll::Ready(shared.loaded()),
+            // Somebody polls a future that has given its output.
+            None => Poll::Pending,
+        }
     }
 }
 

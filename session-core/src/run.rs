@@ -49,7 +49,10 @@ impl<F: Future> Run<F> {
             work: Some(work),
             has_waited: false,
             stage: Stage::Working,
-            shared: AbandonOnDrop(shared),
+            shared: AbandonOnDrop {
+                shared,
+                is_over: false,
+            },
         }
     }
 }
@@ -75,16 +78,19 @@ impl<F: Future> Future for Run<F> {
                         Err(panic) => Err(panic),
                     };
                     this.work.set(None);
-                    let shared = this.shared.0.clone();
+                    let shared = &this.shared.shared;
                     match ended {
                         Ok(output) => {
                             if let Some(finished) = shared.finish_at_once(*this.has_waited) {
+                                this.shared.is_over = true;
                                 return Poll::Ready((output, finished));
                             }
+                            let shared = shared.clone();
                             let finishing = async move { shared.finish().await };
                             Stage::Finishing(output, Box::pin(finishing))
                         }
                         Err(panic) => {
+                            let shared = shared.clone();
                             let finishing = async move { shared.finish_after_panic().await };
                             Stage::FinishingAfterPanic(panic, Box::pin(finishing))
                         }
@@ -124,11 +130,15 @@ impl<F: Future> fmt::Debug for Run<F> {
 
 /// Forgets what a request wanted when its future goes away: a closure that holds a clone of the session
 /// would otherwise keep itself alive.
-struct AbandonOnDrop(Arc<Shared>);
+struct AbandonOnDrop {
+    shared: Arc<Shared>,
+    /// The request has come to its end, which spares another look at the state.
+    is_over: bool,
+}
 
 impl AbandonOnDrop {
     fn abandon(&self) {
-        let mut state = self.0.state();
+        let mut state = self.shared.state();
         if !state.response_sent {
             let wanted = state.cancel();
             drop(state);
@@ -139,6 +149,8 @@ impl AbandonOnDrop {
 
 impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
-        self.abandon();
+        if !self.is_over {
+            self.abandon();
+        }
     }
 }

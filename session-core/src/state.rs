@@ -153,19 +153,24 @@ impl State {
         !self.log.is_empty() || self.end || self.rotate || self.login.is_some()
     }
 
-    /// Whether a commit that starts now has nothing to do, and nothing to fail for.
-    /// Without a time of its own it goes by that of the load.
-    pub(crate) fn is_settled(&self, now: Option<Timestamp>, policy: &Policy) -> bool {
+    /// [Settles the cookie](Self::settle_cookie) if a commit that starts now would have nothing to do, and nothing to
+    /// fail for. Without a time of its own it goes by that of the load.
+    pub(crate) fn settle_if_nothing_to_write(
+        &mut self,
+        now: Option<Timestamp>,
+        policy: &Policy,
+    ) -> Option<Cookie> {
         let now = now.unwrap_or(self.loaded_at);
         let can_send_cookie = !self.response_sent;
         let touch_due = match &self.found {
             Found::Live(live) => live.is_touch_due(self.resign, can_send_cookie, now, policy),
             Found::Nothing | Found::Several(_) | Found::Dead(_) => false,
         };
-        matches!(self.phase, Phase::Active)
+        let is_settled = matches!(self.phase, Phase::Active)
             && !self.has_uncommitted()
             && !self.view_is_stale
-            && !touch_due
+            && !touch_due;
+        is_settled.then(|| self.settle_cookie())
     }
 
     /// Starts a commit with everything that was wanted up to now. Where an earlier one failed, that is the
