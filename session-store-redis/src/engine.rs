@@ -51,7 +51,17 @@ impl Engine {
         deadline: Deadline,
     ) -> Result<Value, Failure> {
         match self {
-            Self::Single(node) => node.send(command, deadline.remaining()?).await,
+            Self::Single(node) => {
+                let answer = node.send(command, deadline.remaining()?).await;
+                if let Err(Failure::Refused(refusal)) = &answer
+                    && refusal.is_of_replica()
+                    && node.reconnect(deadline).await
+                {
+                    // It has done nothing, so that this is no second time.
+                    return node.send(command, deadline.remaining()?).await;
+                }
+                answer
+            }
             Self::Cluster(cluster) => cluster.call(key, command, deadline).await,
         }
     }

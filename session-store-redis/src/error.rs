@@ -185,12 +185,20 @@ impl Refusal {
         self.0.starts_with("NOSCRIPT")
     }
 
-    /// Versions before 7.0 put what a script was refused behind the place in the script, and a dash before the code.
+    /// Whether the server takes no writes because it is a replica.
+    pub(crate) fn is_of_replica(&self) -> bool {
+        self.has_code(|code| code == "READONLY")
+    }
+
     fn did_nothing(&self) -> bool {
-        let is_known = |code: &str| CODES_OF_NOTHING_DONE.contains(&code);
+        self.has_code(|code| CODES_OF_NOTHING_DONE.contains(&code))
+    }
+
+    /// Versions before 7.0 put what a script was refused behind the place in the script, and a dash before the code.
+    fn has_code(&self, is_meant: impl Fn(&str) -> bool) -> bool {
         let mut words = self.0.split_whitespace();
-        words.next().is_some_and(is_known)
-            || words.any(|word| word.strip_prefix('-').is_some_and(is_known))
+        words.next().is_some_and(&is_meant)
+            || words.any(|word| word.strip_prefix('-').is_some_and(&is_meant))
     }
 }
 
@@ -230,6 +238,26 @@ mod tests {
             "@user_script: 12: -OOM command not allowed when used memory > 'maxmemory'.",
         ] {
             assert_eq!(refused(text), StoreErrorKind::NotApplied, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_replica_says_that_it_is_one() {
+        for (text, is_replica) in [
+            (
+                "READONLY You can't write against a read only replica.",
+                true,
+            ),
+            (
+                "@user_script: 12: -READONLY You can't write against a read only replica.",
+                true,
+            ),
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                false,
+            ),
+        ] {
+            assert_eq!(Refusal::new(text).is_of_replica(), is_replica, "{text}");
         }
     }
 

@@ -99,9 +99,10 @@
 //! - **Failover.** Replicas lag behind. One that takes over, under Sentinel, in a cluster or by hand, lacks what was
 //!   last answered, with the same consequences. `min-replicas-to-write` and `min-replicas-max-lag` bound the gap.
 //! - **Reading from replicas** would break the contract all the time, and is never asked for. A single server
-//!   that is made a replica where it is, with `REPLICAOF`, keeps its connections: cut them (`CLIENT KILL TYPE
-//!   normal`), so that the store finds the new master behind the name. Sentinel and clusters see to that by
-//!   themselves.
+//!   that is made a replica where it is, with `REPLICAOF`, keeps its connections. Where a write is refused by such a
+//!   server, the store connects anew, to the new master as soon as the name leads there, and sends the write again;
+//!   until then it may read what the replica has. `CLIENT KILL TYPE normal` cuts the connections at once. Sentinel
+//!   and clusters see to that by themselves.
 
 mod builder;
 mod cluster;

@@ -1,6 +1,7 @@
 //! One server, and how commands get to it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fred::clients::Client;
@@ -21,6 +22,10 @@ const FIRST_CONNECTION: Duration = Duration::from_millis(500);
 
 /// How often a command that waits for it looks for the first connection.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How often at most the connection to a replica is made anew: until its name leads to the new master, that changes
+/// nothing, and takes along what others have under way.
+const RECONNECT_EVERY: Duration = Duration::from_millis(500);
 
 /// A command and its arguments.
 pub(crate) struct Command {
@@ -75,6 +80,8 @@ pub(crate) struct Node {
     /// What keeps the client connected, if the client is ours.
     task: Option<ConnectHandle>,
     was_connected: AtomicBool,
+    /// When the connection was made anew for the last time.
+    reconnected_at: Mutex<Option<Instant>>,
 }
 
 impl Node {
@@ -102,6 +109,7 @@ impl Node {
             client,
             task,
             was_connected: AtomicBool::new(false),
+            reconnected_at: Mutex::new(None),
         }
     }
 
@@ -123,6 +131,30 @@ impl Node {
         }
         self.was_connected.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Gives the connection up for a new one, to whatever server the name leads to by now. Says whether there is one:
+    /// not if that was done just now, or takes too long.
+    pub(crate) async fn reconnect(&self, deadline: Deadline) -> bool {
+        let Ok(patience) = deadline.remaining() else {
+            return false;
+        };
+        if !self.may_reconnect() {
+            return false;
+        }
+        let reconnecting = tokio::time::timeout(patience, self.client.force_reconnection());
+        matches!(reconnecting.await, Ok(Ok(())))
+    }
+
+    fn may_reconnect(&self) -> bool {
+        let last = self.reconnected_at.lock();
+        // A time is never half-written.
+        let mut last = last.unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|at| at.elapsed() >= RECONNECT_EVERY);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
     }
 
     /// Sends a command once.

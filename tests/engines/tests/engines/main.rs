@@ -43,6 +43,7 @@ macro_rules! on_every_engine {
     };
 }
 
+mod demoted;
 mod dump;
 mod expiry;
 mod tls;
