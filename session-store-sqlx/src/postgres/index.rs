@@ -4,7 +4,7 @@ use session_core::store::{AddOutcome, IndexEntry, StoreError, UserIndex, async_t
 use session_core::{StoreKey, Timestamp, UserKey};
 use sqlx::Executor as _;
 
-use super::{BEGIN, PostgresStore, query, query_as, store_error};
+use super::{BEGIN, PostgresStore, execute, fetch, query, query_as, store_error};
 use crate::shared::{EntryColumns, Lease, admit, entries, millis, unavailable};
 
 #[async_trait]
@@ -50,24 +50,23 @@ impl UserIndex for PostgresStore {
 
     async fn remove(&self, user: &UserKey, key: &StoreKey) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
-        let remove = query(&self.sql.remove)
-            .bind(user.as_bytes().as_slice())
-            .bind(key.as_bytes().as_slice());
-        remove
-            .execute(&mut *connection)
-            .await
-            .map_err(store_error)?;
+        execute(&mut connection, || {
+            query(&self.sql.remove)
+                .bind(user.as_bytes().as_slice())
+                .bind(key.as_bytes().as_slice())
+        })
+        .await?;
         Ok(())
     }
 
     async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError> {
         let mut connection = self.connection().await?;
-        let rows: Vec<EntryColumns> = query_as(&self.sql.list)
-            .bind(user.as_bytes().as_slice())
-            .bind(millis(now))
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(store_error)?;
+        let rows: Vec<EntryColumns> = fetch(&mut connection, || {
+            query_as(&self.sql.list)
+                .bind(user.as_bytes().as_slice())
+                .bind(millis(now))
+        })
+        .await?;
         entries(rows)
     }
 }

@@ -31,8 +31,8 @@ const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"sessions");
 
 /// Sessions in PostgreSQL 12 or later. Cloning is cheap, and clones share the pool.
 ///
-/// Leave `default_transaction_isolation` at `read committed`, as it is by default. At a higher level PostgreSQL
-/// refuses one of two requests that write a session at the same time, and it is answered with a 503.
+/// `default_transaction_isolation` may be at any level. Above `read committed` PostgreSQL gives up one of two
+/// statements that get in each other's way, which costs another statement.
 ///
 /// [`migrate`](Self::migrate) makes the tables, or the application's own migrations do:
 ///
@@ -109,13 +109,13 @@ impl PostgresStore {
         key: &StoreKey,
         now: Timestamp,
     ) -> Result<Option<Record>, StoreError> {
-        let row: Option<Columns> = query_as(&self.sql.load)
-            .bind(key.as_bytes().as_slice())
-            .bind(millis(now))
-            .fetch_optional(connection)
-            .await
-            .map_err(store_error)?;
-        row.map(Row::read).transpose()
+        let rows: Vec<Columns> = fetch(connection, || {
+            query_as(&self.sql.load)
+                .bind(key.as_bytes().as_slice())
+                .bind(millis(now))
+        })
+        .await?;
+        rows.into_iter().next().map(Row::read).transpose()
     }
 
     /// Writes the row if what is there is what `expect` says, and says whether it did.
@@ -131,18 +131,21 @@ impl PostgresStore {
             Expect::Absent => &self.sql.create,
             Expect::Version(_) => &self.sql.replace,
         };
-        let mut statement = query(sql)
-            .bind(key.as_bytes().as_slice())
-            .bind(row.version.as_slice())
-            .bind(row.expires_at)
-            .bind(row.last_active_at)
-            .bind(row.record.as_slice())
-            .bind(millis(now));
-        if let Expect::Version(version) = expect {
-            statement = statement.bind(version.as_bytes().as_slice());
-        }
-        let done = statement.execute(connection).await.map_err(store_error)?;
-        Ok(done.rows_affected() > 0)
+        let written = execute(connection, || {
+            let mut statement = query(sql)
+                .bind(key.as_bytes().as_slice())
+                .bind(row.version.as_slice())
+                .bind(row.expires_at)
+                .bind(row.last_active_at)
+                .bind(row.record.as_slice())
+                .bind(millis(now));
+            if let Expect::Version(version) = &expect {
+                statement = statement.bind(version.as_bytes().as_slice());
+            }
+            statement
+        })
+        .await?;
+        Ok(written > 0)
     }
 }
 
@@ -188,11 +191,10 @@ impl SessionStore for PostgresStore {
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
-        let delete = query(&self.sql.delete).bind(key.as_bytes().as_slice());
-        delete
-            .execute(&mut *connection)
-            .await
-            .map_err(store_error)?;
+        execute(&mut connection, || {
+            query(&self.sql.delete).bind(key.as_bytes().as_slice())
+        })
+        .await?;
         Ok(())
     }
 
@@ -204,18 +206,17 @@ impl SessionStore for PostgresStore {
     ) -> Result<SaveOutcome, StoreError> {
         let mut connection = self.connection().await?;
         for _ in 0..ATTEMPTS {
-            let update = query(&self.sql.touch)
-                .bind(key.as_bytes().as_slice())
-                .bind(touch.version.as_bytes().as_slice())
-                .bind(millis(touch.expires_at))
-                .bind(millis(touch.last_active_at))
-                .bind(touch.expected.as_bytes().as_slice())
-                .bind(millis(now));
-            let done = update
-                .execute(&mut *connection)
-                .await
-                .map_err(store_error)?;
-            if done.rows_affected() > 0 {
+            let touched = execute(&mut connection, || {
+                query(&self.sql.touch)
+                    .bind(key.as_bytes().as_slice())
+                    .bind(touch.version.as_bytes().as_slice())
+                    .bind(millis(touch.expires_at))
+                    .bind(millis(touch.last_active_at))
+                    .bind(touch.expected.as_bytes().as_slice())
+                    .bind(millis(now))
+            })
+            .await?;
+            if touched > 0 {
                 return Ok(SaveOutcome::Saved);
             }
             match self.find(&mut connection, key, now).await? {
@@ -235,9 +236,10 @@ impl SessionStore for PostgresStore {
         for sql in [&self.sql.sweep, &self.sql.sweep_users] {
             let left = limit.saturating_sub(done);
             if left > 0 {
-                let sweep = query(sql).bind(millis(now)).bind(count(left));
-                let swept = sweep.execute(&mut *connection).await.map_err(store_error)?;
-                done += removed(swept.rows_affected());
+                let swept = execute(&mut connection, || {
+                    query(sql).bind(millis(now)).bind(count(left))
+                });
+                done += removed(swept.await?);
             }
         }
         Ok(done)
@@ -257,6 +259,45 @@ where
     T: for<'r> FromRow<'r, PgRow>,
 {
     sqlx::query_as(sql)
+}
+
+/// The number of rows that a statement changed. One that gave way is run again.
+async fn execute<'q>(
+    connection: &mut PgConnection,
+    statement: impl Fn() -> Query<'q, Postgres, PgArguments>,
+) -> Result<u64, StoreError> {
+    for _ in 0..ATTEMPTS {
+        match statement().execute(&mut *connection).await {
+            Err(error) if gave_way(&error) => {}
+            done => return Ok(done.map_err(store_error)?.rows_affected()),
+        }
+    }
+    Err(StoreError::not_applied(RESTLESS))
+}
+
+/// The rows that a statement finds. One that gave way is run again.
+async fn fetch<'q, T>(
+    connection: &mut PgConnection,
+    statement: impl Fn() -> QueryAs<'q, Postgres, T, PgArguments>,
+) -> Result<Vec<T>, StoreError>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    for _ in 0..ATTEMPTS {
+        match statement().fetch_all(&mut *connection).await {
+            Err(error) if gave_way(&error) => {}
+            rows => return rows.map_err(store_error),
+        }
+    }
+    Err(StoreError::not_applied(RESTLESS))
+}
+
+/// Whether the server gave a statement up for the sake of another one: a serialisation failure, as there is above
+/// `read committed`, or a deadlock. It has done nothing, so that to run it again is no second time.
+fn gave_way(error: &sqlx::Error) -> bool {
+    let answer = error.as_database_error();
+    let code = answer.and_then(DatabaseError::code);
+    matches!(code.as_deref(), Some("40001" | "40P01"))
 }
 
 fn store_error(error: sqlx::Error) -> StoreError {

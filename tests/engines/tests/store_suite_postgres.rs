@@ -152,6 +152,15 @@ mod in_tokyo {
     });
 }
 
+/// The contract doesn't depend on what else the database is for.
+mod at_the_highest_isolation {
+    use super::InPostgres;
+
+    session_conformance::store_suite!(InPostgres {
+        greeting: Some("SET default_transaction_isolation TO 'serializable'")
+    });
+}
+
 /// SR-5: whatever zones the connections are in, a record expires at the same millisecond for all.
 #[test]
 fn expiry_is_the_same_in_every_time_zone() {
