@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
 
 use crate::config::SessionConfig;
 use crate::data::SessionData;
@@ -30,20 +32,19 @@ pub struct SessionHandle(Arc<Shared>);
 /// What all clones of a request's session share.
 pub(crate) struct Shared {
     manager: SessionManager,
-    /// Written by whoever has the turn.
-    opened: OnceLock<Result<(), Error>>,
+    opened: OnceCell<Result<(), Error>>,
     state: Mutex<State>,
-    /// What one request asks of the store, its load and its commits, takes turns. Nothing else waits for it.
-    turn: tokio::sync::Mutex<()>,
+    /// Commits of one request take turns. Nothing else waits for them.
+    commit_turn: tokio::sync::Mutex<()>,
 }
 
 impl SessionHandle {
     pub(crate) fn new(manager: SessionManager) -> Self {
         Self(Arc::new(Shared {
             manager,
-            opened: OnceLock::new(),
+            opened: OnceCell::new(),
             state: Mutex::new(State::new()),
-            turn: tokio::sync::Mutex::new(()),
+            commit_turn: tokio::sync::Mutex::new(()),
         }))
     }
 
@@ -58,9 +59,9 @@ impl SessionHandle {
     /// The headers are read when this is called, and where they have no id that counts, the session is opened
     /// without one. The store is asked when the future is polled.
     pub fn load<'h, E>(&self, cookie_headers: impl IntoIterator<Item = &'h [u8]>) -> Load<E> {
-        let loading = match self.0.opened.get() {
-            Some(_) => None,
-            None => self.0.begin_loading(cookie_headers),
+        let loading = match self.0.opened.initialized() {
+            true => None,
+            false => self.0.begin_loading(cookie_headers),
         };
         Load::new(self.0.clone(), loading)
     }
@@ -87,7 +88,7 @@ impl SessionHandle {
 impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionHandle")
-            .field("loaded", &self.0.opened.get().is_some())
+            .field("loaded", &self.0.opened.initialized())
             .finish_non_exhaustive()
     }
 }
@@ -104,22 +105,17 @@ impl Shared {
         cookie_headers: impl IntoIterator<Item = &'h [u8]>,
     ) -> Option<Loading> {
         let mut opening = self.manager.opening(cookie_headers);
-        if opening.next_key().is_none()
-            && let Ok(_turn) = self.turn.try_lock()
-        {
-            self.opened.get_or_init(|| Ok(()));
+        if opening.next_key().is_none() && self.opened.set(Ok(())).is_ok() {
             return None;
         }
         let shared = self.clone();
         Some(Box::pin(async move {
-            let _turn = shared.turn.lock().await;
-            if shared.opened.get().is_none() {
-                let opened = shared.manager.open(&mut opening).await;
-                let opened = opened.map(|(found, report, at)| {
-                    shared.state().opened(found, report, at);
-                });
-                shared.opened.get_or_init(|| opened);
-            }
+            let opened = shared.opened.get_or_init(async || {
+                let (found, report, at) = shared.manager.open(&mut opening).await?;
+                shared.state().opened(found, report, at);
+                Ok(())
+            });
+            opened.await;
         }))
     }
 
@@ -147,7 +143,7 @@ impl Shared {
     }
 
     pub(crate) async fn commit(&self) -> Result<CommitStatus, Error> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.commit_turn.lock().await;
         self.commit_in_turn(Some).await
     }
 
@@ -188,27 +184,30 @@ impl Shared {
     }
 
     /// Finishes a request that has nothing to write, which is most of them: whether it has is seen, and its cookie
-    /// settled, under one lock, so that no commit comes between. One that hasn't waited for anything is as old as
-    /// its load, which spares a look at the clock.
+    /// settled, under one lock, so that no commit of a task that goes on comes between. One that hasn't waited for
+    /// anything is as old as its load, which spares a look at the clock.
     pub(crate) fn finish_at_once(&self, has_waited: bool) -> Option<Finished> {
-        match self.opened.get() {
+        let is_used = self.opened.initialized();
+        let now = (is_used && has_waited).then(|| self.manager.now());
+        let mut state = self.state();
+        let cookie = match self.opened.get() {
             None => {
-                self.state().response_sent = true;
-                Some(Finished::unused())
+                state.response_sent = true;
+                return Some(Finished::unused());
             }
-            Some(Err(_)) => None,
+            Some(Err(_)) => return None,
             Some(Ok(())) => {
                 let policy = &self.manager.config().checked().policy;
-                let now = has_waited.then(|| self.manager.now());
-                let cookie = self.state().settle_if_nothing_to_write(now, policy)?;
-                Some(self.finished(Ok(()), cookie))
+                state.settle_if_nothing_to_write(now, policy)?
             }
-        }
+        };
+        drop(state);
+        Some(self.finished(Ok(()), cookie))
     }
 
     pub(crate) async fn finish(&self) -> Finished {
         // Nobody commits between the last commit and the moment at which the cookie is settled.
-        let _turn = self.turn.lock().await;
+        let _turn = self.commit_turn.lock().await;
         let committed = match self.opened.get() {
             None => {
                 self.state().response_sent = true;
@@ -255,7 +254,7 @@ impl Shared {
                 };
                 end.end.then_some(end)
             };
-            let _turn = self.turn.lock().await;
+            let _turn = self.commit_turn.lock().await;
             // The failure has been logged, and there is no response to show it in.
             let _ = self.commit_in_turn(only_the_end).await;
         }
