@@ -1,5 +1,7 @@
 //! One server or a cluster: what commands are sent to.
 
+use std::time::Instant;
+
 use fred::clients::Client;
 use fred::interfaces::ClientLike as _;
 use fred::types::Value;
@@ -52,12 +54,13 @@ impl Engine {
     ) -> Result<Value, Failure> {
         match self {
             Self::Single(node) => {
+                let sent_at = Instant::now();
                 let answer = node.send(command, deadline.remaining()?).await;
                 if let Err(Failure::Refused(refusal)) = &answer
                     && refusal.is_of_replica()
-                    && node.reconnect(deadline).await
+                    && node.has_left_replica(sent_at, deadline).await
                 {
-                    // It has done nothing, so that this is no second time.
+                    // The replica has done nothing, so that this is no second time.
                     return node.send(command, deadline.remaining()?).await;
                 }
                 answer

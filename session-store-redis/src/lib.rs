@@ -99,10 +99,11 @@
 //! - **Failover.** Replicas lag behind. One that takes over, under Sentinel, in a cluster or by hand, lacks what was
 //!   last answered, with the same consequences. `min-replicas-to-write` and `min-replicas-max-lag` bound the gap.
 //! - **Reading from replicas** would break the contract all the time, and is never asked for. A single server
-//!   that is made a replica where it is, with `REPLICAOF`, keeps its connections. Where a write is refused by such a
-//!   server, the store connects anew, to the new master as soon as the name leads there, and sends the write again;
-//!   until then it may read what the replica has. `CLIENT KILL TYPE normal` cuts the connections at once. Sentinel
-//!   and clusters see to that by themselves.
+//!   that is made a replica where it is, with `REPLICAOF`, keeps its connections, and refuses writes. When it does, the
+//!   store connects anew, every half second at most, and sends the refused write again, to the new master as soon as
+//!   the name leads there. Until then it may read what the replica has; what is under way when it connects anew fails.
+//!   A client of your own is left alone: cut its connections (`CLIENT KILL TYPE normal`). Sentinel and clusters see to
+//!   that by themselves.
 
 mod builder;
 mod cluster;

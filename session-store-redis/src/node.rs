@@ -1,7 +1,6 @@
 //! One server, and how commands get to it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fred::clients::Client;
@@ -9,6 +8,8 @@ use fred::error::Error as ClientError;
 use fred::interfaces::{ClientLike as _, KeysInterface as _, MetricsInterface as _};
 use fred::types::config::{Options, Server};
 use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Resp3Frame, Value};
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
 
 use crate::error::{Failure, Refusal};
 use crate::setup::Setup;
@@ -23,8 +24,8 @@ const FIRST_CONNECTION: Duration = Duration::from_millis(500);
 /// How often a command that waits for it looks for the first connection.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// How often at most the connection to a replica is made anew: until its name leads to the new master, that changes
-/// nothing, and takes along what others have under way.
+/// How long a connection is kept that was made anew, even if it leads to a replica. Until the name leads to the new
+/// master, another one changes nothing, and takes along what others have under way.
 const RECONNECT_EVERY: Duration = Duration::from_millis(500);
 
 /// A command and its arguments.
@@ -80,8 +81,8 @@ pub(crate) struct Node {
     /// What keeps the client connected, if the client is ours.
     task: Option<ConnectHandle>,
     was_connected: AtomicBool,
-    /// When the connection was made anew for the last time.
-    reconnected_at: Mutex<Option<Instant>>,
+    /// When a replica was left for the last time. Whoever leaves it has the lock meanwhile.
+    left_replica_at: Mutex<Option<Instant>>,
 }
 
 impl Node {
@@ -109,7 +110,7 @@ impl Node {
             client,
             task,
             was_connected: AtomicBool::new(false),
-            reconnected_at: Mutex::new(None),
+            left_replica_at: Mutex::new(None),
         }
     }
 
@@ -127,34 +128,32 @@ impl Node {
             if self.was_connected.load(Ordering::Relaxed) || Instant::now() >= until {
                 return Err(Failure::unsent("there is no connection to the server"));
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            sleep(LOOK_EVERY).await;
         }
         self.was_connected.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Gives the connection up for a new one, to whatever server the name leads to by now. Says whether there is one:
-    /// not if that was done just now, or takes too long.
-    pub(crate) async fn reconnect(&self, deadline: Deadline) -> bool {
-        let Ok(patience) = deadline.remaining() else {
+    /// Gives up the connection to a replica that refused what was sent then, for one to whatever server has the name
+    /// by now. Says whether there is a newer connection than that: not if one was tried in vain just now, or it takes
+    /// too long. The connections of somebody else's client are theirs.
+    pub(crate) async fn has_left_replica(&self, sent_at: Instant, deadline: Deadline) -> bool {
+        let (Some(_), Ok(patience)) = (&self.task, deadline.remaining()) else {
             return false;
         };
-        if !self.may_reconnect() {
-            return false;
-        }
-        let reconnecting = tokio::time::timeout(patience, self.client.force_reconnection());
-        matches!(reconnecting.await, Ok(Ok(())))
-    }
-
-    fn may_reconnect(&self) -> bool {
-        let last = self.reconnected_at.lock();
-        // A time is never half-written.
-        let mut last = last.unwrap_or_else(PoisonError::into_inner);
-        let may = last.is_none_or(|at| at.elapsed() >= RECONNECT_EVERY);
-        if may {
-            *last = Some(Instant::now());
-        }
-        may
+        let leaving = async {
+            let mut left_at = self.left_replica_at.lock().await;
+            match *left_at {
+                Some(at) if at > sent_at => true,
+                Some(at) if at.elapsed() < RECONNECT_EVERY => false,
+                _ => {
+                    let reconnected = self.client.force_reconnection().await;
+                    *left_at = Some(Instant::now());
+                    reconnected.is_ok()
+                }
+            }
+        };
+        timeout(patience, leaving).await.unwrap_or(false)
     }
 
     /// Sends a command once.

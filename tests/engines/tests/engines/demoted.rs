@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use session_core::{ErrorKind, Session, SessionManager};
+use session_core::{Error, ErrorKind, Session, SessionManager};
 use session_store_redis::RedisStore;
 use session_test_servers::Redis;
+use tokio::task::JoinSet;
 
 use crate::{PATIENCE, config, request};
 
@@ -17,23 +18,19 @@ const RECONNECT_EVERY: Duration = Duration::from_millis(500);
 
 const WRITES: u32 = 200;
 
-/// The write that the old master refuses goes to the new one, and so does all that comes after it: no request fails, and
-/// a logout holds.
+/// How many requests find the server a replica at the same time.
+const AT_ONCE: u64 = 32;
+
+/// The write that the old master refuses goes to the new one, and so does all that comes after it: the request doesn't
+/// fail, and a logout holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_follows_the_name_to_the_new_master() {
     let (old, new) = (Redis::start(&[]), Redis::start(&[]));
     let name = Name::of(&old);
     let manager = sessions_at(&name).await;
     let cookie = begin(&manager).await;
+    hand_over(&old, &new, &name);
 
-    follow(&new, &old);
-    wait_for_copies(&new);
-    assert_eq!(new.command(&["REPLICAOF", "NO", "ONE"]), "OK");
-    follow(&old, &new);
-    name.lead_to(&new);
-
-    let count =
-        |session: Session| async move { session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1) };
     let (n, _) = request(&manager, &cookie, count).await.expect("a count");
     assert_eq!(n, 2);
     assert_eq!(name.connections(), 2, "the one that was lost, and another");
@@ -46,6 +43,31 @@ async fn the_store_follows_the_name_to_the_new_master() {
     let (n, _) = request(&manager, &cookie, read).await.expect("a read");
     assert_eq!(n, None, "the session has ended");
     assert_eq!(name.connections(), 2, "nothing more was lost");
+}
+
+/// Of many writes that are refused at once, one connects anew, and the others don't count as failed for that. Only what
+/// was under way on the old connection may be; whatever was acknowledged is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writes_follow_at_once() {
+    let (old, new) = (Redis::start(&[]), Redis::start(&[]));
+    let name = Name::of(&old);
+    let manager = sessions_at(&name).await;
+    let cookie = begin(&manager).await;
+    hand_over(&old, &new, &name);
+
+    let mut requests = JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let (manager, cookie) = (manager.clone(), cookie.clone());
+        requests.spawn(async move { request(&manager, &cookie, count).await.is_ok() });
+    }
+    let outcomes = requests.join_all().await;
+    let counted = outcomes.iter().filter(|is_ok| **is_ok).count();
+    println!("{counted} of {AT_ONCE} counted");
+    assert!(counted > 1, "more than the one that connected anew");
+    let read = |session: Session| async move { session.get::<u64>("n") };
+    let (n, _) = request(&manager, &cookie, read).await.expect("a read");
+    assert_eq!(n, Some(1 + counted as u64));
+    assert_eq!(name.connections(), 2);
 }
 
 /// As long as the name leads to the replica, writes fail, and new connections are no flood.
@@ -73,6 +95,19 @@ async fn a_replica_is_not_flooded_with_connections() {
 
     assert_eq!(server.command(&["REPLICAOF", "NO", "ONE"]), "OK");
     begin(&manager).await;
+}
+
+async fn count(session: Session) -> Result<u64, Error> {
+    session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+}
+
+/// Makes the new server the master, with what the old one has, and the old one its replica.
+fn hand_over(old: &Redis, new: &Redis, name: &Name) {
+    follow(new, old);
+    wait_for_copies(new);
+    assert_eq!(new.command(&["REPLICAOF", "NO", "ONE"]), "OK");
+    follow(old, new);
+    name.lead_to(new);
 }
 
 async fn sessions_at(name: &Name) -> SessionManager {
