@@ -92,9 +92,9 @@
 //! # What is certain
 //!
 //! Each write is one statement, or one transaction where it has to be, and says under which condition it writes. A
-//! statement whose outcome is unknown is never sent again; the one exception isn't one: MySQL gives a statement up to
-//! end a deadlock, and then it certainly did nothing. A call that is dropped leaves nothing half-written. Records that
-//! can't be read are left alone until they expire.
+//! statement whose outcome is unknown is never sent again. One that the server gave up for the sake of another is, as
+//! it certainly did nothing: to end a deadlock in MySQL, and in PostgreSQL above the isolation level `read committed`.
+//! A call that is dropped leaves nothing half-written. Records that can't be read are left alone until they expire.
 //!
 //! How long a write lasts that was answered depends on the engine's settings. Only with `synchronous_commit`
 //! off, or `innodb_flush_log_at_trx_commit = 0`, is it lost when the process of the database is killed. When the

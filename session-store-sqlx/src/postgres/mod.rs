@@ -32,7 +32,7 @@ const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"sessions");
 /// Sessions in PostgreSQL 12 or later. Cloning is cheap, and clones share the pool.
 ///
 /// `default_transaction_isolation` may be at any level. Above `read committed` PostgreSQL gives up one of two
-/// statements that get in each other's way, which costs another statement.
+/// statements that get in each other's way, and the store runs it again, up to ten times.
 ///
 /// [`migrate`](Self::migrate) makes the tables, or the application's own migrations do:
 ///
@@ -266,13 +266,13 @@ async fn execute<'q>(
     connection: &mut PgConnection,
     statement: impl Fn() -> Query<'q, Postgres, PgArguments>,
 ) -> Result<u64, StoreError> {
-    for _ in 0..ATTEMPTS {
+    let mut more = 1..ATTEMPTS;
+    loop {
         match statement().execute(&mut *connection).await {
-            Err(error) if gave_way(&error) => {}
+            Err(error) if gave_way(&error) && more.next().is_some() => {}
             done => return Ok(done.map_err(store_error)?.rows_affected()),
         }
     }
-    Err(StoreError::not_applied(RESTLESS))
 }
 
 /// The rows that a statement finds. One that gave way is run again.
@@ -283,13 +283,13 @@ async fn fetch<'q, T>(
 where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    for _ in 0..ATTEMPTS {
+    let mut more = 1..ATTEMPTS;
+    loop {
         match statement().fetch_all(&mut *connection).await {
-            Err(error) if gave_way(&error) => {}
+            Err(error) if gave_way(&error) && more.next().is_some() => {}
             rows => return rows.map_err(store_error),
         }
     }
-    Err(StoreError::not_applied(RESTLESS))
 }
 
 /// Whether the server gave a statement up for the sake of another one: a serialisation failure, as there is above
