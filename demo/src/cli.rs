@@ -8,8 +8,8 @@ use lexopt::prelude::*;
 use session_conformance::app;
 use session_core::{DEFAULT_STORE_TIMEOUT, Secret, SessionConfig, SessionConfigBuilder, WhenFull};
 
-use crate::Framework;
 use crate::store::StoreUrl;
+use crate::{Framework, not_in_this_build};
 
 /// What `--help` prints.
 pub const USAGE: &str = "\
@@ -134,11 +134,23 @@ impl Options {
 fn read_framework(name: &str) -> Result<Framework, String> {
     match name {
         "axum" => Ok(Framework::Axum),
+        #[cfg(feature = "actix")]
         "actix" => Ok(Framework::Actix),
+        #[cfg(feature = "poem")]
         "poem" => Ok(Framework::Poem),
-        _ => Err(format!(
-            "--framework {name:?} is unknown: use axum, actix or poem"
-        )),
+        _ => Err(match missing_feature(name) {
+            Some(feature) => not_in_this_build(&format!("--framework {name}"), feature),
+            None => format!("--framework {name:?} is unknown: use axum, actix or poem"),
+        }),
+    }
+}
+
+/// The feature of this crate with which a framework would be there.
+fn missing_feature(framework: &str) -> Option<&'static str> {
+    match framework {
+        "actix" if !cfg!(feature = "actix") => Some("actix"),
+        "poem" if !cfg!(feature = "poem") => Some("poem"),
+        _ => None,
     }
 }
 

@@ -3,8 +3,10 @@
 //! [`session_conformance::app`], and bound to each framework here.
 
 pub mod cli;
+#[cfg(feature = "actix")]
 mod on_actix;
 mod on_axum;
+#[cfg(feature = "poem")]
 mod on_poem;
 pub mod store;
 
@@ -17,20 +19,17 @@ use session_core::SessionManager;
 /// How long requests that are under way may take to end when the server stops.
 pub const SHUTDOWN_TIME: Duration = Duration::from_secs(4);
 
-/// What the demo can be served by.
+/// What the demo can be served by, in this build.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Framework {
     /// axum.
     Axum,
     /// actix-web.
+    #[cfg(feature = "actix")]
     Actix,
     /// poem.
+    #[cfg(feature = "poem")]
     Poem,
-}
-
-impl Framework {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Axum, Self::Actix, Self::Poem];
 }
 
 /// Serves the demo on a listener that doesn't block, until `stop` completes; then waits for the requests
@@ -43,9 +42,18 @@ pub async fn serve(
 ) -> io::Result<()> {
     match framework {
         Framework::Axum => on_axum::serve(listener, sessions, stop).await,
+        #[cfg(feature = "actix")]
         Framework::Actix => on_actix::serve(listener, sessions, stop).await,
+        #[cfg(feature = "poem")]
         Framework::Poem => on_poem::serve(listener, sessions, stop).await,
     }
+}
+
+/// The line about a choice on the command line that needs a feature of this crate which the build leaves out.
+fn not_in_this_build(choice: &str, feature: &str) -> String {
+    format!(
+        "{choice} isn't in this build: build it with --features {feature}, or with --all-features"
+    )
 }
 
 /// Compiles the quick starts that stand in the README.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use session_core::store::SessionStore;
 use session_store_memory::MemoryStore;
 
+use crate::not_in_this_build;
+
 /// A store that the command line names and this build has.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
@@ -44,10 +46,7 @@ impl StoreUrl {
             #[cfg(feature = "sqlite")]
             "sqlite" if !rest.is_empty() => Ok(Self::Sqlite(rest.to_owned())),
             _ => Err(match missing_feature(scheme) {
-                Some(feature) => format!(
-                    "--store {scheme}:… isn't in this build: build it with --features {feature}, or with \
-                     --all-features"
-                ),
+                Some(feature) => not_in_this_build(&format!("--store {scheme}:…"), feature),
                 None => format!(
                     "--store {scheme}:… is unknown: use memory:, redis://, rediss://, redis-cluster://, postgres://, \
                      mysql:// or sqlite:PATH"
@@ -72,14 +71,16 @@ impl StoreUrl {
             Self::Redis(url) => Arc::new(session_store_redis::RedisStore::connect(url).await?),
             #[cfg(feature = "postgres")]
             Self::Postgres(url) => {
-                let pool = sqlx::postgres::PgPoolOptions::new().max_connections(POOL);
+                let pool =
+                    session_store_sqlx::sqlx::postgres::PgPoolOptions::new().max_connections(POOL);
                 let store = session_store_sqlx::PostgresStore::new(pool.connect(url).await?);
                 store.migrate().await?;
                 Arc::new(store)
             }
             #[cfg(feature = "mysql")]
             Self::MySql(url) => {
-                let pool = sqlx::mysql::MySqlPoolOptions::new().max_connections(POOL);
+                let pool =
+                    session_store_sqlx::sqlx::mysql::MySqlPoolOptions::new().max_connections(POOL);
                 let store = session_store_sqlx::MySqlStore::new(pool.connect(url).await?);
                 store.migrate().await?;
                 Arc::new(store)

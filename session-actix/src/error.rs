@@ -1,46 +1,21 @@
 //! The error that handlers return, and what becomes of the errors of others.
 
 use std::fmt;
-use std::ops::Deref;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, ResponseError};
-use session_core::{ErrorKind, Finished};
+use session_core::ErrorKind;
+use session_core::adapter::Finished;
 
-use crate::middleware::Headers;
+use crate::headers::OfResponse;
 
-/// A session error that actix-web can answer with: 503 for a store that fails, 413 for a session that is too
-/// large, 500 for the rest, each with one line that gives nothing away.
-///
-/// `?` turns it into an `actix_web::Error`, so that a handler may return `actix_web::Result`.
-#[derive(Clone, Debug)]
-pub struct Error(session_core::Error);
-
-impl From<session_core::Error> for Error {
-    fn from(error: session_core::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl Deref for Error {
-    type Target = session_core::Error;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.0)
-    }
+session_core::adapter::error_newtype! {
+    /// A session error that actix-web can answer with: 503 for a store that fails, 413 for a session that is
+    /// too large, 409 for one session too many, 500 for the rest, each with one line that gives nothing away.
+    ///
+    /// `?` turns it into an `actix_web::Error`, so that a handler may return `actix_web::Result`.
+    Error
 }
 
 impl ResponseError for Error {
@@ -49,7 +24,8 @@ impl ResponseError for Error {
     }
 
     fn error_response(&self) -> HttpResponse {
-        // Only now it is known that nobody wanted the session to be optional.
+        // Logged here and not in the extractor: `Option<Session>` throws the error away without a response,
+        // and that is no mistake.
         if self.kind() == ErrorKind::NoMiddleware {
             tracing::error!(target: "session", "{self}");
         }
@@ -93,7 +69,7 @@ impl ResponseError for InnerError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = self.error.error_response();
-        self.finished.apply(&mut Headers(response.headers_mut()));
+        self.finished.apply(&mut OfResponse(response.headers_mut()));
         response
     }
 }

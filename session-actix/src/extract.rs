@@ -3,62 +3,32 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
 use actix_web::guard::GuardContext;
-use actix_web::http::header::{COOKIE, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use session_core::{ErrorKind, Load, Main, RequestSessions, SessionHandle};
+use session_core::ErrorKind;
+use session_core::adapter::{Load, RequestSessions, SessionHandle};
 
 use crate::Error;
+use crate::headers::OfRequest;
 
 const NOT_LOADED: &str = "the session hasn't been loaded yet: call .load_eagerly() on the SessionMiddleware, or take a Session \
                           as an argument, which loads it";
 
-/// The request's session; its methods are those of [`session_core::Session`].
-///
-/// `N` names the session where an application has several (see
-/// [`SessionMiddleware::named`](crate::SessionMiddleware::named)).
-///
-/// Without a [`SessionMiddleware`](crate::SessionMiddleware), and on an excluded path, extracting it is a 500
-/// and an error in the log that says what to add; `Option<Session>` is `None` there. It is also `None` when
-/// the store fails, as actix-web makes it of any error; the response is then a 503, whatever the handler
-/// says.
-pub struct Session<N = Main> {
-    session: session_core::Session<Error>,
-    name: PhantomData<fn() -> N>,
-}
-
-impl<N> Session<N> {
-    fn new(session: session_core::Session<Error>) -> Self {
-        Self {
-            session,
-            name: PhantomData,
-        }
-    }
-}
-
-impl<N> Clone for Session<N> {
-    fn clone(&self) -> Self {
-        Self::new(self.session.clone())
-    }
-}
-
-impl<N> fmt::Debug for Session<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.session.fmt(f)
-    }
-}
-
-impl<N> Deref for Session<N> {
-    type Target = session_core::Session<Error>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.session
-    }
+session_core::adapter::session_newtype! {
+    /// The request's session; its methods are those of [`session_core::Session`].
+    ///
+    /// `N` names the session where an application has several (see
+    /// [`SessionMiddleware::named`](crate::SessionMiddleware::named)).
+    ///
+    /// Without a [`SessionMiddleware`](crate::SessionMiddleware), and on an excluded path, extracting it is a 500
+    /// and an error in the log that says what to add; `Option<Session>` is `None` there. It is also `None` when
+    /// the store fails, as actix-web makes it of any error; the response is then a 503, whatever the handler
+    /// says.
+    Session, Error
 }
 
 impl<N: 'static> FromRequest for Session<N> {
@@ -87,7 +57,7 @@ impl<N> Future for Extracting<N> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match &mut self.loading {
             Ok(loading) => match ready!(Pin::new(loading).poll(cx)) {
-                Ok(session) => Ok(Session::new(session)),
+                Ok(session) => Ok(Session::from_core(session)),
                 Err(error) => Err(error.into()),
             },
             Err(error) => Err(error.clone()),
@@ -156,10 +126,9 @@ impl SessionExt for GuardContext<'_> {
     }
 }
 
-/// Loads the session that the request's Cookie headers lead to.
+/// Loads the session that the request's headers lead to.
 pub(crate) fn load(handle: &SessionHandle, request: &HttpRequest) -> Load<Error> {
-    let cookies = request.headers().get_all(COOKIE);
-    handle.load(cookies.map(HeaderValue::as_bytes))
+    handle.load(&OfRequest(request))
 }
 
 fn loaded<N: 'static>(extensions: &Extensions, path: &str) -> Result<Session<N>, Error> {
@@ -169,7 +138,7 @@ fn loaded<N: 'static>(extensions: &Extensions, path: &str) -> Result<Session<N>,
     {
         tracing::error!(target: "session", path, "{NOT_LOADED}");
     }
-    Ok(Session::new(loaded?))
+    Ok(Session::from_core(loaded?))
 }
 
 fn handle<N: 'static>(extensions: &Extensions, path: &str) -> Result<SessionHandle, Error> {

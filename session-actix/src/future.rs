@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use actix_web::body::EitherBody;
 use actix_web::dev::ServiceResponse;
-use actix_web::{HttpMessage as _, HttpRequest};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use pin_project_lite::pin_project;
-use session_core::{Finished, RequestSessions, Run};
+use session_core::adapter::{Finished, OnError, RequestSessions, Run};
 
-use crate::middleware::{Headers, OnError};
+use crate::headers::OfResponse;
 use crate::{Error, InnerError};
 
 /// What a service answers.
@@ -69,18 +69,16 @@ impl<F: Future, B> ResponseFuture<F, B> {
 impl<F: Future<Output = Answer<B>>, B> Future for ResponseFuture<F, B> {
     type Output = Answer<EitherBody<B>>;
 
+    #[expect(clippy::panic, reason = "as every future that is polled after its end")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
             KindProjection::WithSession { run, respond } => {
                 let (result, finished) = ready!(run.poll(cx));
-                match respond.take() {
-                    Some(respond) => {
-                        let result = result.map(ServiceResponse::map_into_left_body);
-                        Poll::Ready(respond.respond(result, finished))
-                    }
-                    // Somebody polls a future that has given its output.
-                    None => Poll::Pending,
-                }
+                let Some(respond) = respond.take() else {
+                    panic!("`ResponseFuture` polled after it was ready");
+                };
+                let result = result.map(ServiceResponse::map_into_left_body);
+                Poll::Ready(respond.respond(result, finished))
             }
             KindProjection::PassingOn { work } => {
                 Poll::Ready(ready!(work.poll(cx)).map(ServiceResponse::map_into_left_body))
@@ -100,7 +98,7 @@ impl<F: Future, B> fmt::Debug for ResponseFuture<F, B> {
 pub(crate) struct Respond {
     /// What a session middleware further out had in the request's extensions.
     pub(crate) outer: Option<RequestSessions>,
-    pub(crate) on_error: OnError,
+    pub(crate) on_error: OnError<Error, HttpResponse>,
 }
 
 impl Respond {
@@ -117,7 +115,7 @@ impl Respond {
                     let instead = on_error(&error.clone().into());
                     response = response.into_response(instead.map_into_right_body());
                 }
-                finished.apply(&mut Headers(response.headers_mut()));
+                finished.apply(&mut OfResponse(response.headers_mut()));
                 Ok(response)
             }
             Err(error) => Err(with_headers(error, finished, on_error)),
@@ -140,19 +138,19 @@ fn restore(request: &HttpRequest, outer: Option<RequestSessions>) {
 fn with_headers(
     mut error: actix_web::Error,
     finished: Finished,
-    on_error: OnError,
+    on_error: OnError<Error, HttpResponse>,
 ) -> actix_web::Error {
     if let Some(ours) = finished.error() {
         let ours = Error::from(ours.clone());
         error = ours.clone().into();
         error.add_response_mapper(move |_| on_error(&ours));
-    } else if finished.changes_cookie() {
+    } else if finished.changes_client() {
         // actix-web has ways to a response that pass over an error's mappers; none of them may lose a cookie.
         return InnerError::new(error, finished).into();
     }
     if finished.is_used() {
         error.add_response_mapper(move |mut response| {
-            finished.apply(&mut Headers(response.headers_mut()));
+            finished.apply(&mut OfResponse(response.headers_mut()));
             response
         });
     }

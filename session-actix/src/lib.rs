@@ -80,16 +80,14 @@
 mod error;
 mod extract;
 mod future;
+mod headers;
 mod middleware;
 
 pub use error::{Error, InnerError};
 pub use extract::{Extracting, Session, SessionExt};
 pub use future::ResponseFuture;
 pub use middleware::{SessionMiddleware, SessionService};
-/// The core, for what isn't listed here: stores, clocks and the rest.
+/// The core, whose names are here too.
 pub use session_core;
-pub use session_core::{
-    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, Login, Main, SameSite,
-    Secret, SessionConfig, SessionConfigBuilder, SessionInfo, SessionKey, SessionManager,
-    SessionRef, Sweeper, Timestamp, UserBinding, WhenFull, WriteKey,
-};
+#[doc(inline)]
+pub use session_core::*;

@@ -1,54 +1,52 @@
 //! The middleware and the service that it makes.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, Ready, ready};
-use std::marker::PhantomData;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::header::{
-    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY,
-};
 use actix_web::{HttpMessage as _, HttpResponse, ResponseError as _};
+use session_core::adapter::{Middleware, RequestSessions, SessionHandle};
 use session_core::store::SessionStore;
-use session_core::{
-    Main, RequestSessions, ResponseHeader, ResponseHeaders, SessionConfig, SessionHandle,
-    SessionManager,
-};
+use session_core::{ConfigError, Main, SessionConfig, SessionManager};
 
 use crate::Error;
 use crate::extract::load;
 use crate::future::{Answer, Respond, ResponseFuture};
-
-pub(crate) type OnError = Arc<dyn Fn(&Error) -> HttpResponse + Send + Sync>;
 
 /// Gives every request inside it a session. Clones share the store.
 ///
 /// actix-web builds the application once for each worker: make the middleware outside of that closure and
 /// clone it inside, so that all workers have one store.
 pub struct SessionMiddleware<N = Main> {
-    manager: SessionManager,
-    on_error: OnError,
+    middleware: Middleware<Error, HttpResponse, N>,
     is_eager: bool,
-    name: PhantomData<fn() -> N>,
 }
 
 impl SessionMiddleware {
     /// Sessions as configured, kept in `store`.
+    ///
+    /// # Panics
+    /// If the configuration asks for something that the store can't do; a program that started so would fail later.
+    /// [`try_new`](Self::try_new) gives the error instead.
     pub fn new(config: SessionConfig, store: impl SessionStore) -> Self {
         Self::from_manager(SessionManager::new(config, store))
+    }
+
+    /// Sessions as configured, kept in `store`.
+    ///
+    /// # Errors
+    /// If the configuration asks for something that the store can't do. The error says what to change.
+    pub fn try_new(config: SessionConfig, store: impl SessionStore) -> Result<Self, ConfigError> {
+        Ok(Self::from_manager(SessionManager::try_new(config, store)?))
     }
 
     /// Sessions of a manager that the caller made, with a clock for tests, say.
     pub fn from_manager(manager: SessionManager) -> Self {
         Self {
-            manager,
-            on_error: Arc::new(Error::error_response),
+            middleware: Middleware::new(manager, Error::error_response),
             is_eager: false,
-            name: PhantomData,
         }
     }
 }
@@ -59,10 +57,8 @@ impl<N> SessionMiddleware<N> {
     /// share a store.
     pub fn named<M>(self) -> SessionMiddleware<M> {
         SessionMiddleware {
-            manager: self.manager,
-            on_error: self.on_error,
+            middleware: self.middleware.named(),
             is_eager: self.is_eager,
-            name: PhantomData,
         }
     }
 
@@ -84,18 +80,21 @@ impl<N> SessionMiddleware<N> {
         mut self,
         respond: impl Fn(&Error) -> HttpResponse + Send + Sync + 'static,
     ) -> Self {
-        self.on_error = Arc::new(respond);
+        self.middleware = self.middleware.on_error(respond);
         self
+    }
+
+    /// The manager behind it, for what isn't about one request: an administrator who ends somebody's sessions, say.
+    pub fn manager(&self) -> &SessionManager {
+        self.middleware.manager()
     }
 }
 
 impl<N> Clone for SessionMiddleware<N> {
     fn clone(&self) -> Self {
         Self {
-            manager: self.manager.clone(),
-            on_error: self.on_error.clone(),
+            middleware: self.middleware.clone(),
             is_eager: self.is_eager,
-            name: PhantomData,
         }
     }
 }
@@ -103,9 +102,9 @@ impl<N> Clone for SessionMiddleware<N> {
 impl<N> fmt::Debug for SessionMiddleware<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionMiddleware")
-            .field("manager", &self.manager)
+            .field("manager", self.manager())
             .field("is_eager", &self.is_eager)
-            .finish_non_exhaustive()
+            .finish()
     }
 }
 
@@ -124,7 +123,7 @@ where
     fn new_transform(&self, service: S) -> Self::Future {
         ready(Ok(SessionService {
             service: Rc::new(service),
-            middleware: self.clone(),
+            options: self.clone(),
         }))
     }
 }
@@ -133,7 +132,7 @@ where
 #[derive(Debug)]
 pub struct SessionService<S, N = Main> {
     service: Rc<S>,
-    middleware: SessionMiddleware<N>,
+    options: SessionMiddleware<N>,
 }
 
 impl<S, B, N> Service<ServiceRequest> for SessionService<S, N>
@@ -149,19 +148,28 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let on_error = self.middleware.on_error.clone();
-        let sessions = match self.middleware.enter(&request) {
+        let SessionMiddleware {
+            middleware,
+            is_eager,
+        } = &self.options;
+        let entered = {
+            let extensions = request.extensions();
+            middleware.enter(extensions.get::<RequestSessions>(), request.path())
+        };
+        let sessions = match entered {
             Ok(Some(sessions)) => sessions,
             Ok(None) => return self.pass_on(request),
             Err(error) => {
-                let response = on_error(&error).map_into_right_body();
-                return ResponseFuture::waiting(ready(Ok(request.into_response(response))));
+                let response = middleware.response(&error).map_into_right_body();
+                let response = request.into_response(response);
+                return ResponseFuture::waiting(ready(Ok(response)));
             }
         };
         let handle = sessions.handle().clone();
         let outer = request.extensions_mut().insert(sessions);
+        let on_error = middleware.responder().clone();
         let respond = Respond { outer, on_error };
-        if self.middleware.is_eager {
+        if *is_eager {
             let work = self.load_and_call(handle.clone(), request);
             return ResponseFuture::waiting(async move {
                 let (result, finished) = handle.run(work).await;
@@ -181,7 +189,7 @@ where
     /// Leaves the request alone, except that the guards inside may rely on this middleware to have loaded the
     /// session of an identical one further out.
     fn pass_on(&self, request: ServiceRequest) -> ResponseFuture<S::Future, B> {
-        let handle = match self.middleware.is_eager {
+        let handle = match self.options.is_eager {
             true => request
                 .extensions()
                 .get::<RequestSessions>()
@@ -201,7 +209,8 @@ where
         handle: SessionHandle,
         request: ServiceRequest,
     ) -> impl Future<Output = Answer<EitherBody<B>>> + use<S, B, N> {
-        let (service, on_error) = (self.service.clone(), self.middleware.on_error.clone());
+        let on_error = self.options.middleware.responder().clone();
+        let service = self.service.clone();
         async move {
             if let Err(error) = load(&handle, request.request()).await {
                 let response = on_error(&error.into()).map_into_right_body();
@@ -211,52 +220,4 @@ where
             Ok(response.map_into_left_body())
         }
     }
-}
-
-impl<N: 'static> SessionMiddleware<N> {
-    fn enter(&self, request: &ServiceRequest) -> Result<Option<RequestSessions>, Error> {
-        let extensions = request.extensions();
-        let outer = extensions.get::<RequestSessions>();
-        Ok(self.manager.enter::<N>(outer, request.path())?)
-    }
-}
-
-/// The header map of actix-web 4, which is none of `http` 1.
-pub(crate) struct Headers<'r>(pub(crate) &'r mut HeaderMap);
-
-impl ResponseHeaders for Headers<'_> {
-    fn values(&self, header: ResponseHeader) -> impl Iterator<Item = &[u8]> {
-        self.0.get_all(name_of(header)).map(HeaderValue::as_bytes)
-    }
-
-    fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
-        if let Some(value) = value_of(header, value) {
-            self.0.append(name_of(header), value);
-        }
-    }
-
-    fn replace(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
-        if let Some(value) = value_of(header, value) {
-            self.0.insert(name_of(header), value);
-        }
-    }
-}
-
-fn name_of(header: ResponseHeader) -> HeaderName {
-    match header {
-        ResponseHeader::SetCookie => SET_COOKIE,
-        ResponseHeader::Vary => VARY,
-        ResponseHeader::CacheControl => CACHE_CONTROL,
-        other => HeaderName::from_static(other.name()),
-    }
-}
-
-/// The core writes printable ASCII, so that nothing is ever left out here.
-fn value_of(header: ResponseHeader, value: Cow<'static, str>) -> Option<HeaderValue> {
-    let mut value = match value {
-        Cow::Borrowed(text) => HeaderValue::from_static(text),
-        Cow::Owned(text) => text.try_into().ok()?,
-    };
-    value.set_sensitive(header == ResponseHeader::SetCookie);
-    Some(value)
 }

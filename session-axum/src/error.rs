@@ -1,40 +1,12 @@
 //! The error that handlers return, as a response.
 
-use std::fmt;
-use std::ops::Deref;
-
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-/// A session error that axum can answer with: 503 for a store that fails, 413 for a session that is too
-/// large, 500 for the rest, each with one line that gives nothing away.
-#[derive(Clone, Debug)]
-pub struct Error(session_core::Error);
-
-impl From<session_core::Error> for Error {
-    fn from(error: session_core::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl Deref for Error {
-    type Target = session_core::Error;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.0)
-    }
+session_core::adapter::error_newtype! {
+    /// A session error that axum can answer with: 503 for a store that fails, 413 for a session that is too
+    /// large, 409 for one session too many, 500 for the rest, each with one line that gives nothing away.
+    Error
 }
 
 impl IntoResponse for Error {

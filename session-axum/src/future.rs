@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
-use session_core::{Run, SessionHandle};
+use session_core::adapter::{OnError, Run};
 
-use crate::layer::OnError;
+use crate::Error;
 
 pin_project! {
     /// The future of [`SessionService`](crate::SessionService).
@@ -18,47 +18,19 @@ pin_project! {
         Answering<F>: Future,
     {
         #[pin]
-        kind: Kind<F>,
+        pub(crate) kind: Kind<F>,
     }
 }
 
 pin_project! {
     #[project = KindProjection]
-    enum Kind<F>
+    pub(crate) enum Kind<F>
     where
         Answering<F>: Future,
     {
-        WithSession { #[pin] run: Run<Answering<F>>, on_error: OnError },
+        WithSession { #[pin] run: Run<Answering<F>>, on_error: OnError<Error, Response> },
         PassingOn { #[pin] work: Answering<F> },
         Refusing { response: Option<Response> },
-    }
-}
-
-impl<F, R, E> ResponseFuture<F>
-where
-    F: Future<Output = Result<R, E>>,
-    R: IntoResponse,
-{
-    pub(crate) fn with_session(handle: &SessionHandle, work: F, on_error: OnError) -> Self {
-        let run = handle.run(Answering { work });
-        Self {
-            kind: Kind::WithSession { run, on_error },
-        }
-    }
-
-    pub(crate) fn passing_on(work: F) -> Self {
-        let work = Answering { work };
-        Self {
-            kind: Kind::PassingOn { work },
-        }
-    }
-
-    pub(crate) fn refusing(response: Response) -> Self {
-        Self {
-            kind: Kind::Refusing {
-                response: Some(response),
-            },
-        }
     }
 }
 
@@ -69,6 +41,7 @@ where
 {
     type Output = Result<Response, E>;
 
+    #[expect(clippy::panic, reason = "as every future that is polled after its end")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
             KindProjection::WithSession { run, on_error } => {
@@ -83,8 +56,7 @@ where
             KindProjection::PassingOn { work } => work.poll(cx),
             KindProjection::Refusing { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response)),
-                // Somebody polls a future that has given its output.
-                None => Poll::Pending,
+                None => panic!("`ResponseFuture` polled after it was ready"),
             },
         }
     }
@@ -104,7 +76,7 @@ pin_project! {
     #[doc(hidden)]
     pub struct Answering<F> {
         #[pin]
-        work: F,
+        pub(crate) work: F,
     }
 }
 

@@ -1,43 +1,45 @@
 //! The layer and the service that it makes.
 
 use std::fmt;
-use std::marker::PhantomData;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::extract::OriginalUri;
 use axum::response::{IntoResponse, Response};
-use http::{Extensions, Request, Uri};
+use http::Request;
+use session_core::adapter::{Middleware, RequestSessions};
 use session_core::store::SessionStore;
-use session_core::{Main, RequestSessions, SessionConfig, SessionManager};
+use session_core::{ConfigError, Main, SessionConfig, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::Error;
-use crate::future::ResponseFuture;
-
-pub(crate) type OnError = Arc<dyn Fn(&Error) -> Response + Send + Sync>;
+use crate::future::{Answering, Kind, ResponseFuture};
+use crate::path::original_path;
 
 /// Gives every request inside it a session. Clones share the store.
-pub struct SessionLayer<N = Main> {
-    manager: SessionManager,
-    on_error: OnError,
-    name: PhantomData<fn() -> N>,
-}
+pub struct SessionLayer<N = Main>(Middleware<Error, Response, N>);
 
 impl SessionLayer {
     /// Sessions as configured, kept in `store`.
+    ///
+    /// # Panics
+    /// If the configuration asks for something that the store can't do; a program that started so would fail later.
+    /// [`try_new`](Self::try_new) gives the error instead.
     pub fn new(config: SessionConfig, store: impl SessionStore) -> Self {
         Self::from_manager(SessionManager::new(config, store))
     }
 
+    /// Sessions as configured, kept in `store`.
+    ///
+    /// # Errors
+    /// If the configuration asks for something that the store can't do. The error says what to change.
+    pub fn try_new(config: SessionConfig, store: impl SessionStore) -> Result<Self, ConfigError> {
+        Ok(Self::from_manager(SessionManager::try_new(config, store)?))
+    }
+
     /// Sessions of a manager that the caller made, with a clock for tests, say.
     pub fn from_manager(manager: SessionManager) -> Self {
-        Self {
-            manager,
-            on_error: Arc::new(|error| error.clone().into_response()),
-            name: PhantomData,
-        }
+        let on_error = |error: &Error| error.clone().into_response();
+        Self(Middleware::new(manager, on_error))
     }
 }
 
@@ -46,40 +48,31 @@ impl<N> SessionLayer<N> {
     /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name of its own; they may
     /// share a store.
     pub fn named<M>(self) -> SessionLayer<M> {
-        SessionLayer {
-            manager: self.manager,
-            on_error: self.on_error,
-            name: PhantomData,
-        }
+        SessionLayer(self.0.named())
     }
 
     /// Shapes the response that takes the handler's place when the session can't be loaded or committed.
     /// Default: the error's status (503 for a store that fails) and one line that gives nothing away.
     #[must_use]
-    pub fn on_error(
-        mut self,
-        respond: impl Fn(&Error) -> Response + Send + Sync + 'static,
-    ) -> Self {
-        self.on_error = Arc::new(respond);
-        self
+    pub fn on_error(self, respond: impl Fn(&Error) -> Response + Send + Sync + 'static) -> Self {
+        Self(self.0.on_error(respond))
+    }
+
+    /// The manager behind it, for what isn't about one request: an administrator who ends somebody's sessions, say.
+    pub fn manager(&self) -> &SessionManager {
+        self.0.manager()
     }
 }
 
 impl<N> Clone for SessionLayer<N> {
     fn clone(&self) -> Self {
-        Self {
-            manager: self.manager.clone(),
-            on_error: self.on_error.clone(),
-            name: PhantomData,
-        }
+        Self(self.0.clone())
     }
 }
 
 impl<N> fmt::Debug for SessionLayer<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionLayer")
-            .field("manager", &self.manager)
-            .finish_non_exhaustive()
+        f.debug_tuple("SessionLayer").field(self.manager()).finish()
     }
 }
 
@@ -124,29 +117,37 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let sessions = match self.layer.enter(&request) {
+        let SessionLayer(middleware) = &self.layer;
+        let outer = request.extensions().get::<RequestSessions>();
+        let path = original_path(request.uri(), request.extensions());
+        let sessions = match middleware.enter(outer, path) {
             Ok(Some(sessions)) => sessions,
-            Ok(None) => return ResponseFuture::passing_on(self.inner.call(request)),
-            Err(error) => return ResponseFuture::refusing((self.layer.on_error)(&error)),
+            Ok(None) => {
+                let work = Answering {
+                    work: self.inner.call(request),
+                };
+                return ResponseFuture {
+                    kind: Kind::PassingOn { work },
+                };
+            }
+            Err(error) => {
+                let response = Some(middleware.response(&error));
+                return ResponseFuture {
+                    kind: Kind::Refusing { response },
+                };
+            }
         };
         let handle = sessions.handle().clone();
         request.extensions_mut().insert(sessions);
-        // No session can have been loaded before there is a future: a panic in the call itself ends nothing.
-        let work = self.inner.call(request);
-        ResponseFuture::with_session(&handle, work, self.layer.on_error.clone())
+        // A panic in `call` itself needs no care: nobody can have loaded the session before there is a future.
+        let work = Answering {
+            work: self.inner.call(request),
+        };
+        ResponseFuture {
+            kind: Kind::WithSession {
+                run: handle.run(work),
+                on_error: middleware.responder().clone(),
+            },
+        }
     }
-}
-
-impl<N: 'static> SessionLayer<N> {
-    fn enter<B>(&self, request: &Request<B>) -> Result<Option<RequestSessions>, Error> {
-        let outer = request.extensions().get::<RequestSessions>();
-        let path = original_path(request.uri(), request.extensions());
-        Ok(self.manager.enter::<N>(outer, path)?)
-    }
-}
-
-/// The path that the client sent, with nothing stripped by nested routers.
-pub(crate) fn original_path<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r str {
-    let original = extensions.get::<OriginalUri>();
-    original.map_or(uri, |original| &original.0).path()
 }

@@ -67,15 +67,13 @@ mod error;
 mod extract;
 mod future;
 mod layer;
+mod path;
 
 pub use error::Error;
 pub use extract::Session;
 pub use future::ResponseFuture;
 pub use layer::{SessionLayer, SessionService};
-/// The core, for what isn't listed here: stores, clocks and the rest.
+/// The core, whose names are here too.
 pub use session_core;
-pub use session_core::{
-    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, Login, Main, SameSite,
-    Secret, SessionConfig, SessionConfigBuilder, SessionInfo, SessionKey, SessionManager,
-    SessionRef, Sweeper, Timestamp, UserBinding, WhenFull, WriteKey,
-};
+#[doc(inline)]
+pub use session_core::*;

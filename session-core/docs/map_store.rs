@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, async_trait};
-use session_core::{Record, StoreKey, Timestamp};
+use session_core::store::{
+    Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Timestamp, async_trait,
+};
 
 /// A complete store: a map under a lock.
 #[derive(Default)]
@@ -17,22 +18,22 @@ impl MapStore {
 #[async_trait]
 impl SessionStore for MapStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        Ok(self
-            .records()
-            .get(key)
-            .filter(|record| !record.is_expired(now))
-            .cloned())
+        let records = self.records();
+        let record = records.get(key).filter(|record| !record.is_expired(now));
+        Ok(record.cloned())
     }
 
     async fn save(
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
         let mut records = self.records();
-        let outcome = expect.check(records.get(key).filter(|record| !record.is_expired(now)));
+        let there = records
+            .get(key)
+            .filter(|there| !there.is_expired(options.now));
+        let outcome = options.expect.check(there);
         if outcome == SaveOutcome::Saved {
             records.insert(*key, record);
         }

@@ -47,7 +47,7 @@ pub enum ErrorKind {
     /// The session was asked for where nothing can wait for it, and nobody had loaded it before; 500.
     NotLoaded,
     /// Two session middlewares around this handler have the same cookie name and different sessions; 500.
-    DuplicateCookieName,
+    DuplicateName,
     /// The response has left, so that the cookie of a new or rotated session can't be sent; 500.
     ResponseSent,
     /// The random generator failed; 500.

@@ -1,5 +1,5 @@
-//! The four names that the core makes: the secret id in the cookie, the key that stores see, the
-//! handle that people may see, and the version that makes a save conditional.
+//! The names that the core makes: the secret id that the client holds, the keys that stores see, the
+//! reference that people may see, and the version that makes a save conditional.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use zeroize::Zeroize as _;
 use crate::random::{Random, RandomError};
 
 pub(crate) const ID_LEN: usize = 32;
-const HANDLE_LEN: usize = 16;
+const REFERENCE_LEN: usize = 16;
 const VERSION_LEN: usize = 16;
 
 /// Separates store keys from every other use of SHA-256 on the same bytes.
@@ -141,25 +141,25 @@ impl fmt::Debug for UserKey {
     }
 }
 
-/// The public handle of a session: names it in logs and lists, stays the same over rotation, and
+/// The public reference of a session: names it in logs and lists, stays the same over rotation, and
 /// is no credential. `Display` is 22 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionRef([u8; HANDLE_LEN]);
+pub struct SessionRef([u8; REFERENCE_LEN]);
 
 impl SessionRef {
     pub(crate) fn generate(random: &dyn Random) -> Result<Self, RandomError> {
-        let mut bytes = [0; HANDLE_LEN];
+        let mut bytes = [0; REFERENCE_LEN];
         random.fill_unique(&mut bytes)?;
         Ok(Self(bytes))
     }
 
-    /// The handle with these bytes, as read back from a store.
-    pub const fn from_bytes(bytes: [u8; HANDLE_LEN]) -> Self {
+    /// The reference with these bytes, as read back from a store.
+    pub const fn from_bytes(bytes: [u8; REFERENCE_LEN]) -> Self {
         Self(bytes)
     }
 
-    /// The 16 bytes of the handle.
-    pub const fn as_bytes(&self) -> &[u8; HANDLE_LEN] {
+    /// The 16 bytes of the reference.
+    pub const fn as_bytes(&self) -> &[u8; REFERENCE_LEN] {
         &self.0
     }
 }
@@ -169,9 +169,9 @@ impl FromStr for SessionRef {
     type Err = ParseRefError;
 
     fn from_str(text: &str) -> Result<Self, ParseRefError> {
-        let mut bytes = [0; HANDLE_LEN];
+        let mut bytes = [0; REFERENCE_LEN];
         match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-            Ok(HANDLE_LEN) => Ok(Self(bytes)),
+            Ok(REFERENCE_LEN) => Ok(Self(bytes)),
             _ => Err(ParseRefError(())),
         }
     }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-/// Where ids, versions and handles come from. Applications use [`OsRandom`].
+/// Where ids, versions and references come from. Applications use [`OsRandom`].
 ///
 /// Anything else is for tests: an id from a guessable generator is a session that anyone can enter.
 pub trait Random: Send + Sync + 'static {
@@ -25,11 +25,12 @@ impl Random for OsRandom {
         getrandom::fill(buffer).map_err(|error| RandomError(Box::new(error)))
     }
 
-    /// Asks the operating system for many at once, as a question costs as much as the rest of a save in memory.
+    /// Draws 512 bytes at a time: a system call for each version would cost as much as the rest of a save in memory.
     ///
-    /// A process that is copied while it runs, by a fork or with its whole machine, shares what is left with its
-    /// copy: a few dozen versions and handles, and never an id. Two of them would have to write one record
-    /// with the same one, while a third request holds what lay there between, to take it for unchanged.
+    /// A process that is copied while it runs, by a fork or with its whole machine, shares what is left with
+    /// its copy: a few dozen versions and references, and never an id. That does harm only if both copies
+    /// write one record with the same version and a third request loaded it between the two writes: its save
+    /// would then overwrite the second one unseen.
     fn fill_unique(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
         POOL.with_borrow_mut(|pool| pool.take(buffer, |fresh| self.fill(fresh)))
     }

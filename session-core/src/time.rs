@@ -43,6 +43,11 @@ impl Timestamp {
         Self::from_unix_millis(self.0.saturating_add(whole).saturating_add(rest))
     }
 
+    /// This time plus so many milliseconds, capped at [`Timestamp::MAX`].
+    pub(crate) const fn saturating_add_millis(self, millis: u64) -> Self {
+        Self::from_unix_millis(self.0.saturating_add(millis))
+    }
+
     /// The time that has passed since `earlier`; zero when `earlier` is later than this.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

@@ -1,54 +1,31 @@
 //! The error that handlers return, and what becomes of the errors of others.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use poem::error::ResponseError;
 use poem::http::StatusCode;
 use poem::{PathPattern, Response};
-use session_core::{ErrorKind, Finished};
+use session_core::ErrorKind;
+use session_core::adapter::Finished;
 
-/// A session error that poem can answer with: 503 for a store that fails, 413 for a session that is too
-/// large, 500 for the rest, each with one line that gives nothing away.
-///
-/// `?` turns it into a `poem::Error`, so that a handler may return `poem::Result`.
-#[derive(Clone, Debug)]
-pub struct Error(session_core::Error);
-
-impl From<session_core::Error> for Error {
-    fn from(error: session_core::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl Deref for Error {
-    type Target = session_core::Error;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.0)
-    }
+session_core::adapter::error_newtype! {
+    /// A session error that poem can answer with: 503 for a store that fails, 413 for a session that is too
+    /// large, 409 for one session too many, 500 for the rest, each with one line that gives nothing away.
+    ///
+    /// `?` turns it into a `poem::Error`, so that a handler may return `poem::Result`.
+    Error
 }
 
 impl ResponseError for Error {
     fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(session_core::Error::status(self))
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn as_response(&self) -> Response {
-        // Only now it is known that nobody wanted the session to be optional.
+        // Logged here and not in the extractor: `Option<Session>` throws the error away without a response,
+        // and that is no mistake.
         if self.kind() == ErrorKind::NoMiddleware {
             tracing::error!(target: "session", "{self}");
         }

@@ -1,50 +1,20 @@
 //! The extractor.
 
-use std::fmt;
-use std::marker::PhantomData;
-use std::ops::Deref;
-
-use poem::http::HeaderValue;
-use poem::http::header::COOKIE;
 use poem::{FromRequest, Request, RequestBody};
-use session_core::{Main, RequestSessions};
+use session_core::adapter::RequestSessions;
 
 use crate::Error;
 
-/// The request's session; its methods are those of [`session_core::Session`].
-///
-/// `N` names the session where an application has several (see
-/// [`SessionMiddleware::named`](crate::SessionMiddleware::named)).
-///
-/// Without a [`SessionMiddleware`](crate::SessionMiddleware), and on an excluded path, extracting it is a 500
-/// and an error in the log that says what to add; `Option<Session>` is `None` there. It is also `None` when
-/// the store fails, as poem makes it of any error; the response is then a 503, whatever the handler says.
-pub struct Session<N = Main> {
-    session: session_core::Session<Error>,
-    name: PhantomData<fn() -> N>,
-}
-
-impl<N> Clone for Session<N> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            name: PhantomData,
-        }
-    }
-}
-
-impl<N> fmt::Debug for Session<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.session.fmt(f)
-    }
-}
-
-impl<N> Deref for Session<N> {
-    type Target = session_core::Session<Error>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.session
-    }
+session_core::adapter::session_newtype! {
+    /// The request's session; its methods are those of [`session_core::Session`].
+    ///
+    /// `N` names the session where an application has several (see
+    /// [`SessionMiddleware::named`](crate::SessionMiddleware::named)).
+    ///
+    /// Without a [`SessionMiddleware`](crate::SessionMiddleware), and on an excluded path, extracting it is a 500
+    /// and an error in the log that says what to add; `Option<Session>` is `None` there. It is also `None` when
+    /// the store fails, as poem makes it of any error; the response is then a 503, whatever the handler says.
+    Session, Error
 }
 
 impl<'a, N: 'static> FromRequest<'a> for Session<N> {
@@ -58,16 +28,8 @@ impl<'a, N: 'static> FromRequest<'a> for Session<N> {
             );
             return Err(Error::from(session_core::Error::no_middleware(advice)).into());
         };
-        let cookies = request
-            .headers()
-            .get_all(COOKIE)
-            .iter()
-            .map(HeaderValue::as_bytes);
-        let session = handle.load(cookies).await.map_err(Error::from)?;
-        Ok(Self {
-            session,
-            name: PhantomData,
-        })
+        let session = handle.load(request.headers()).await;
+        Ok(Self::from_core(session.map_err(Error::from)?))
     }
 }
 

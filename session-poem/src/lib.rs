@@ -87,10 +87,7 @@ mod middleware;
 pub use error::{Error, InnerError};
 pub use extract::Session;
 pub use middleware::{SessionEndpoint, SessionMiddleware};
-/// The core, for what isn't listed here: stores, clocks and the rest.
+/// The core, whose names are here too.
 pub use session_core;
-pub use session_core::{
-    CommitStatus, ConfigError, DropReason, DroppedChanges, ErrorKind, Key, Login, Main, SameSite,
-    Secret, SessionConfig, SessionConfigBuilder, SessionInfo, SessionKey, SessionManager,
-    SessionRef, Sweeper, Timestamp, UserBinding, WhenFull, WriteKey,
-};
+#[doc(inline)]
+pub use session_core::*;

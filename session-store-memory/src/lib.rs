@@ -22,11 +22,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use session_core::Timestamp;
 use session_core::store::{
-    AddOutcome, Expect, IndexEntry, SaveOutcome, SessionStore, StoreError, Touch, UserIndex,
-    async_trait,
+    AddOutcome, IndexEntry, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey,
+    Touch, UserIndex, UserKey, async_trait,
 };
-use session_core::{Record, StoreKey, Timestamp, UserKey};
 
 use crate::shard::{Full, Shard};
 use crate::users::UserShard;
@@ -175,16 +175,11 @@ impl SessionStore for MemoryStore {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
-        self.shard(key)
-            .save(key, record, expect, now)
-            .map_err(|Full| {
-                StoreError::not_applied(
-                    "the memory store is full of sessions that are bound to users",
-                )
-            })
+        self.shard(key).save(key, record, options).map_err(|Full| {
+            StoreError::not_applied("the memory store is full of sessions that are bound to users")
+        })
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {

@@ -2,8 +2,8 @@
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
-use session_core::store::{Expect, SaveOutcome, Touch};
-use session_core::{Record, RecordState, StoreKey, Timestamp};
+use session_core::Timestamp;
+use session_core::store::{Record, RecordState, SaveOptions, SaveOutcome, StoreKey, Touch};
 
 /// Below this many records, looking through them costs next to nothing, whenever it happens.
 const SMALL: usize = 64;
@@ -70,9 +70,9 @@ impl Shard {
         &mut self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, Full> {
+        let SaveOptions { expect, now, .. } = options;
         let current = self.find(key, now);
         let outcome = expect.check(current.as_ref().map(|entry| &entry.record));
         match (&outcome, current) {
@@ -209,9 +209,11 @@ impl Entry {
                 Some((Worth::Anonymous, live.last_active_at))
             }
             RecordState::Live(live) => Some((Worth::NeverReturned, live.last_active_at)),
-            RecordState::Superseded { at, .. } | RecordState::Ended { at } => {
+            RecordState::Superseded { at, .. } | RecordState::Ended { at, .. } => {
                 Some((Worth::Tombstone, *at))
             }
+            // A kind of record that a later version of the core adds: worth what a tombstone is.
+            _ => Some((Worth::Tombstone, Timestamp::default())),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use session_core::store::{AddOutcome, IndexEntry};
-use session_core::{StoreKey, Timestamp, UserKey};
+use session_core::Timestamp;
+use session_core::store::{AddOutcome, IndexEntry, StoreKey, UserKey};
 
 /// Below this many additions, looking for what has expired costs next to nothing, whenever it happens.
 const SMALL: usize = 64;
@@ -31,8 +31,10 @@ impl UserShard {
         self.make_room(now);
         let mut entries = self.list(user, now);
         let is_full = cap.is_some_and(|cap| {
-            let others = entries.iter().map(|entry| entry.handle);
-            let others: HashSet<_> = others.filter(|handle| *handle != entry.handle).collect();
+            let others = entries.iter().map(|entry| entry.reference);
+            let others: HashSet<_> = others
+                .filter(|reference| *reference != entry.reference)
+                .collect();
             others.len() >= cap
         });
         if is_full {

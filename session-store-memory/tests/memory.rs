@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreErrorKind};
-use session_core::{
-    LiveRecord, Record, RecordState, SessionData, SessionRef, StoreKey, Timestamp, Version,
+use session_core::store::{
+    Expect, LiveRecord, Record, RecordState, SaveOptions, SaveOutcome, SessionData, SessionStore,
+    StoreErrorKind, StoreKey, Version,
 };
-use session_core::{Sweeper, UserBinding};
+use session_core::{SessionRef, SessionUser, Sweeper, Timestamp};
 use session_store_memory::MemoryStore;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -32,13 +32,13 @@ fn at(millis: u64) -> Timestamp {
 fn record(n: u64, created_at: Timestamp, user: Option<&str>) -> Record {
     let handle = SessionRef::from_bytes(u128::from(n).to_le_bytes());
     let mut live = LiveRecord::new(SessionData::empty(), created_at, handle);
-    live.user = user.map(|name| UserBinding::new(name, created_at).into());
+    live.user = user.map(|name| SessionUser::new(name, created_at).into());
     let version = Version::from_bytes(u128::from(n).to_le_bytes());
-    Record {
+    Record::new(
         version,
-        expires_at: created_at.saturating_add(HOUR),
-        state: RecordState::Live(live),
-    }
+        created_at.saturating_add(HOUR),
+        RecordState::Live(live),
+    )
 }
 
 async fn create(
@@ -48,7 +48,11 @@ async fn create(
     user: Option<&str>,
 ) -> Result<(), StoreErrorKind> {
     let saved = store
-        .save(&key(n), record(n, now, user), Expect::Absent, now)
+        .save(
+            &key(n),
+            record(n, now, user),
+            SaveOptions::new(Expect::Absent, now),
+        )
         .await;
     assert_eq!(saved.map_err(|error| error.kind())?, SaveOutcome::Saved);
     Ok(())
@@ -115,7 +119,11 @@ async fn a_store_full_of_users_refuses() {
     // Existing sessions can still be saved, and room comes back with time.
     let expect = Expect::Version(record(7, at(7), None).version);
     let saved = store
-        .save(&key(7), record(8, at(7), Some("anna")), expect, at(100))
+        .save(
+            &key(7),
+            record(8, at(7), Some("anna")),
+            SaveOptions::new(expect, at(100)),
+        )
         .await;
     assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     create(&store, 100, at(100).saturating_add(HOUR), None)
@@ -132,7 +140,7 @@ async fn a_rotated_session_counts_as_returned() {
         live.last_active_at = at(1);
     }
     store
-        .save(&key(0), rotated, Expect::Absent, at(1))
+        .save(&key(0), rotated, SaveOptions::new(Expect::Absent, at(1)))
         .await
         .unwrap();
     for n in 1..1_000 {

@@ -126,7 +126,7 @@ use std::time::Duration;
 pub use fred;
 use fred::clients::Client;
 use fred::types::Value;
-use session_core::{StoreKey, UserKey};
+use session_core::store::{StoreKey, UserKey};
 
 pub use crate::builder::RedisStoreBuilder;
 use crate::engine::Engine;

@@ -2,10 +2,11 @@
 
 use fred::bytes::Bytes;
 use fred::types::Value;
+use session_core::Timestamp;
 use session_core::store::{
-    Expect, SaveOutcome, SessionStore, StoreError, Touch, UserIndex, async_trait,
+    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch, UserIndex,
+    async_trait,
 };
-use session_core::{Record, StoreKey, Timestamp};
 
 use crate::error::Failure;
 use crate::node::Command;
@@ -38,9 +39,9 @@ impl SessionStore for RedisStore {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
         let expected = match expect {
             Expect::Absent => Bytes::new(),
             Expect::Version(version) => Bytes::copy_from_slice(version.as_bytes()),
@@ -126,8 +127,10 @@ pub(crate) fn number(number: u64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use session_core::SessionRef;
     use session_core::store::StoreErrorKind;
-    use session_core::{LiveRecord, RecordState, SessionData, SessionRef, Version};
+    use session_core::store::{EndedBy, FormerSession};
+    use session_core::store::{LiveRecord, RecordState, SessionData, Version};
 
     use super::*;
 
@@ -148,20 +151,16 @@ mod tests {
     /// What a touch writes are bytes 3 to 35 of the record as it then is.
     #[test]
     fn a_touch_writes_what_a_record_has_there() {
-        let handle = SessionRef::from_bytes([1; 16]);
-        let mut live = LiveRecord::new(SessionData::empty(), time(1), handle);
-        let touch = Touch {
-            expected: Version::from_bytes([8; 16]),
-            version: Version::from_bytes([9; 16]),
-            last_active_at: time(0x0102_0304_0506),
-            expires_at: time(0x1112_1314_1516),
-        };
+        let reference = SessionRef::from_bytes([1; 16]);
+        let mut live = LiveRecord::new(SessionData::empty(), time(1), reference);
+        let touch = Touch::new(
+            Version::from_bytes([8; 16]),
+            Version::from_bytes([9; 16]),
+            time(0x0102_0304_0506),
+            time(0x1112_1314_1516),
+        );
         live.last_active_at = touch.last_active_at;
-        let record = Record {
-            version: touch.version,
-            expires_at: touch.expires_at,
-            state: RecordState::Live(live),
-        };
+        let record = Record::new(touch.version, touch.expires_at, RecordState::Live(live));
         assert_eq!(record.encode()[3..35], touched_bytes(&touch));
     }
 
@@ -169,11 +168,11 @@ mod tests {
     fn answers_are_read() {
         assert_eq!(outcome(&Value::Integer(1)).unwrap(), SaveOutcome::Saved);
         assert_eq!(outcome(&Value::Integer(0)).unwrap(), SaveOutcome::Missing);
-        let ended = Record {
-            version: Version::from_bytes([9; 16]),
-            expires_at: time(7),
-            state: RecordState::Ended { at: time(3) },
-        };
+        let ended = Record::new(
+            Version::from_bytes([9; 16]),
+            time(7),
+            RecordState::ended(time(3), EndedBy::OwnRequest, FormerSession::default()),
+        );
         let bytes = Bytes::from(ended.encode());
         assert_eq!(
             outcome(&bytes.into()).unwrap(),
@@ -181,7 +180,7 @@ mod tests {
         );
         let kind = |answer| outcome(&answer).unwrap_err().kind();
         assert_eq!(kind("".into()), StoreErrorKind::Corrupt);
-        assert_eq!(kind("S\u{2}".into()), StoreErrorKind::NewerFormat);
+        assert_eq!(kind("S\u{3}".into()), StoreErrorKind::NewerFormat);
         for strange in [Value::Integer(2), Value::Null, Value::Array(Vec::new())] {
             assert_eq!(kind(strange), StoreErrorKind::Unknown);
         }

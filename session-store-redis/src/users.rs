@@ -1,15 +1,17 @@
 //! The index of sessions by user: a hash for each user, with an entry for each id of a session.
 
 use fred::types::Value;
-use session_core::store::{AddOutcome, IndexEntry, StoreError, UserIndex, async_trait};
-use session_core::{SessionRef, StoreKey, Timestamp, UserKey};
+use session_core::store::{
+    AddOutcome, IndexEntry, StoreError, StoreKey, UserIndex, UserKey, async_trait,
+};
+use session_core::{SessionRef, Timestamp};
 
 use crate::error::Failure;
 use crate::node::Command;
 use crate::records::{MARGIN_MILLIS, number};
 use crate::{RedisStore, script};
 
-/// The length of an entry: its handle, when it was added, and its expiry.
+/// The length of an entry: its reference, when it was added, and its expiry.
 const ENTRY_LEN: usize = 16 + 2 * 8;
 
 #[async_trait]
@@ -59,9 +61,9 @@ impl UserIndex for RedisStore {
 
 fn encode(entry: &IndexEntry) -> [u8; ENTRY_LEN] {
     let mut bytes = [0; ENTRY_LEN];
-    let (handle, times) = bytes.split_at_mut(16);
+    let (reference, times) = bytes.split_at_mut(16);
     let (added_at, expires_at) = times.split_at_mut(8);
-    handle.copy_from_slice(entry.handle.as_bytes());
+    reference.copy_from_slice(entry.reference.as_bytes());
     added_at.copy_from_slice(&entry.added_at.as_unix_millis().to_le_bytes());
     expires_at.copy_from_slice(&entry.expires_at.as_unix_millis().to_le_bytes());
     bytes
@@ -69,15 +71,15 @@ fn encode(entry: &IndexEntry) -> [u8; ENTRY_LEN] {
 
 fn decode(key: &[u8], entry: &[u8]) -> Option<IndexEntry> {
     let entry: &[u8; ENTRY_LEN] = entry.try_into().ok()?;
-    let (handle, times) = entry.split_first_chunk()?;
+    let (reference, times) = entry.split_first_chunk()?;
     let (added_at, expires_at) = times.split_first_chunk()?;
     let time = |bytes| Timestamp::from_unix_millis(u64::from_le_bytes(bytes));
-    Some(IndexEntry {
-        key: StoreKey::from_bytes(key.try_into().ok()?),
-        handle: SessionRef::from_bytes(*handle),
-        added_at: time(*added_at),
-        expires_at: time(expires_at.try_into().ok()?),
-    })
+    Some(IndexEntry::new(
+        StoreKey::from_bytes(key.try_into().ok()?),
+        SessionRef::from_bytes(*reference),
+        time(*added_at),
+        time(expires_at.try_into().ok()?),
+    ))
 }
 
 /// All entries of a hash that haven't expired, in order of their addition.
@@ -107,12 +109,12 @@ mod tests {
     use super::*;
 
     fn entry(key: u8, added_at: u64) -> IndexEntry {
-        IndexEntry {
-            key: StoreKey::from_bytes([key; 32]),
-            handle: SessionRef::from_bytes([key ^ 0xFF; 16]),
-            added_at: Timestamp::from_unix_millis(added_at),
-            expires_at: Timestamp::from_unix_millis(1_000 + added_at),
-        }
+        IndexEntry::new(
+            StoreKey::from_bytes([key; 32]),
+            SessionRef::from_bytes([key ^ 0xFF; 16]),
+            Timestamp::from_unix_millis(added_at),
+            Timestamp::from_unix_millis(1_000 + added_at),
+        )
     }
 
     fn pair(entry: &IndexEntry) -> [Value; 2] {

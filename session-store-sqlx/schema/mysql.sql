@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS sessions (
 CREATE TABLE IF NOT EXISTS sessions_users (
     user_key    BINARY(32) NOT NULL, -- a hash of the name
     session_key BINARY(32) NOT NULL,
-    handle      BINARY(16) NOT NULL, -- the public handle
+    reference   BINARY(16) NOT NULL, -- the public reference
     added_at    BIGINT     NOT NULL,
     expires_at  BIGINT     NOT NULL,
     PRIMARY KEY (user_key, session_key),

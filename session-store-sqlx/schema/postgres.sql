@@ -21,7 +21,7 @@ CREATE INDEX IF NOT EXISTS sessions_expires_at ON sessions (expires_at);
 CREATE TABLE IF NOT EXISTS sessions_users (
     user_key    BYTEA  NOT NULL, -- 32 bytes, a hash of the name
     session_key BYTEA  NOT NULL, -- 32 bytes
-    handle      BYTEA  NOT NULL, -- 16 bytes, the public handle
+    reference   BYTEA  NOT NULL, -- 16 bytes, the public reference
     added_at    BIGINT NOT NULL,
     expires_at  BIGINT NOT NULL,
     PRIMARY KEY (user_key, session_key)

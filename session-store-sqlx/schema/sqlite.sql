@@ -18,7 +18,7 @@ CREATE INDEX IF NOT EXISTS sessions_expires_at ON sessions (expires_at);
 CREATE TABLE IF NOT EXISTS sessions_users (
     user_key    BLOB    NOT NULL, -- 32 bytes, a hash of the name
     session_key BLOB    NOT NULL, -- 32 bytes
-    handle      BLOB    NOT NULL, -- 16 bytes, the public handle
+    reference   BLOB    NOT NULL, -- 16 bytes, the public reference
     added_at    INTEGER NOT NULL,
     expires_at  INTEGER NOT NULL,
     PRIMARY KEY (user_key, session_key)

@@ -15,7 +15,7 @@
 //! # #[cfg(feature = "postgres")]
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use session_store_sqlx::PostgresStore;
-//! use sqlx::postgres::PgPoolOptions;
+//! use session_store_sqlx::sqlx::postgres::PgPoolOptions;
 //!
 //! let pool = PgPoolOptions::new().max_connections(16).connect("postgres://app@localhost/app").await?;
 //! let store = PostgresStore::new(pool); // or with_table(pool, "app.visitors")?
@@ -30,7 +30,7 @@
 //! # #[cfg(feature = "mysql")]
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use session_store_sqlx::MySqlStore;
-//! use sqlx::mysql::MySqlPoolOptions;
+//! use session_store_sqlx::sqlx::mysql::MySqlPoolOptions;
 //!
 //! let pool = MySqlPoolOptions::new().max_connections(16).connect("mysql://app@localhost/app").await?;
 //! let store = MySqlStore::new(pool);
@@ -131,3 +131,5 @@ pub use postgres::PostgresStore;
 pub use shared::SetupError;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+/// The database client whose pools the stores take. A new major version of it is one of this crate too.
+pub use sqlx;

@@ -8,12 +8,14 @@
 use std::time::Duration;
 
 use session_conformance::adapter::{Call, Mood, SECRET, SpyStore, TestClock};
+use session_core::adapter::CookieHeaders;
 use session_core::store::{
-    Expect, IndexEntry, SaveOutcome, SessionStore, StoreError, UserIndex as _, async_trait,
+    IndexEntry, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey,
+    UserIndex as _, UserKey, async_trait,
 };
 use session_core::{
-    Clock as _, Error, ErrorKind, Login, Record, Session, SessionConfig, SessionConfigBuilder,
-    SessionManager, SessionRef, StoreKey, Timestamp, UserKey, WhenFull,
+    Clock as _, Error, ErrorKind, Login, Session, SessionConfig, SessionConfigBuilder,
+    SessionManager, SessionRef, Timestamp, WhenFull,
 };
 
 /// Some minutes: longer than a commit can take, shorter than a session lasts.
@@ -29,7 +31,10 @@ impl Scene {
     fn new(configure: impl FnOnce(SessionConfigBuilder) -> SessionConfigBuilder) -> Self {
         let (store, clock) = (SpyStore::default(), TestClock::new());
         let config = configure(SessionConfig::builder(SECRET)).build().unwrap();
-        let manager = SessionManager::with_clock(config, store.clone(), clock.clone());
+        let manager = SessionManager::builder(config, store.clone())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
         Self {
             store,
             clock,
@@ -45,7 +50,7 @@ impl Scene {
     ) -> Result<String, Error> {
         let handle = self.manager.handle();
         let request = async {
-            let session: Session = handle.load([cookie.as_bytes()]).await?;
+            let session: Session = handle.load(&CookieHeaders(&[cookie.as_bytes()])).await?;
             work(&session).await
         };
         let (result, finished) = handle.run(request).await;
@@ -101,7 +106,7 @@ async fn the_binding_and_its_entry_follow_the_session() {
     let second = scene.entries("ada").await;
     assert_eq!(second.len(), 1);
     assert_ne!(second[0].key, first[0].key);
-    assert_eq!(second[0].handle, first[0].handle);
+    assert_eq!(second[0].reference, first[0].reference);
 
     let check = scene.request(&cookie, async |session| {
         assert_eq!(&*session.user().unwrap().name, "ada");
@@ -154,7 +159,7 @@ async fn a_list_has_what_is_known_about_each_session() {
     });
     let phone = phone.await.unwrap();
 
-    let seen = scene.manager.sessions_of("ada").await.unwrap();
+    let seen = scene.manager.list_sessions("ada").await.unwrap();
     assert_eq!(seen.len(), 2);
     assert_eq!(seen[0].label.as_deref(), Some("my phone"));
     assert_eq!(
@@ -195,7 +200,7 @@ async fn a_list_has_what_is_known_about_each_session() {
             .unwrap()
     );
     assert_eq!(scene.manager.end_all_sessions("ada").await.unwrap(), 1);
-    assert_eq!(scene.manager.sessions_of("ada").await.unwrap(), []);
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap(), []);
     assert_eq!(scene.entries("ada").await, []);
 }
 
@@ -210,7 +215,7 @@ async fn an_entry_without_a_record_goes_when_it_is_old() {
     scene.store.set(Call::Create, Mood::Works);
     for (after, left) in [(Duration::ZERO, 1), (Duration::from_secs(20), 0)] {
         scene.clock.advance(after);
-        assert_eq!(scene.manager.sessions_of("ada").await.unwrap(), []);
+        assert_eq!(scene.manager.list_sessions("ada").await.unwrap(), []);
         assert_eq!(scene.manager.end_all_sessions("ada").await.unwrap(), 0);
         assert_eq!(scene.entries("ada").await.len(), left, "after {after:?}");
     }
@@ -249,11 +254,11 @@ async fn logins_that_evict_each_other_all_go_through() {
         logins.spawn(async move {
             let handle = manager.handle();
             let request = async {
-                let session: Session = handle.load([]).await.unwrap();
+                let session: Session = handle.load(&CookieHeaders(&[])).await.unwrap();
                 session.login("ada");
             };
             let ((), finished) = handle.run(request).await;
-            (finished.error().cloned(), finished.changes_cookie())
+            (finished.error().cloned(), finished.changes_client())
         });
     }
     // All have an entry, or have lost it again, and none has a record yet.
@@ -262,7 +267,7 @@ async fn logins_that_evict_each_other_all_go_through() {
     for (error, has_cookie) in logins.join_all().await {
         assert!(error.is_none() && has_cookie, "{error:?}");
     }
-    assert_eq!(scene.manager.sessions_of("ada").await.unwrap().len(), 1);
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap().len(), 1);
     assert_eq!(scene.entries("ada").await.len(), 1);
 }
 
@@ -314,10 +319,12 @@ impl SessionStore for Plain {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
-        self.0.save(key, record, expect, now).await
+        let SaveOptions { expect, now, .. } = options;
+        self.0
+            .save(key, record, SaveOptions::new(expect, now))
+            .await
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -333,17 +340,17 @@ async fn a_store_without_an_index_says_so() {
     let plain = || Plain(SpyStore::default());
     let capped = config().max_sessions_per_user(5, WhenFull::EndOldest);
     let capped = capped.build().unwrap();
-    let error = SessionManager::check(&capped, &plain()).unwrap_err();
+    let error = SessionManager::try_new(capped.clone(), plain()).unwrap_err();
     assert!(error.to_string().contains("use another store"), "{error}");
     let started = std::thread::spawn(move || SessionManager::new(capped, plain())).join();
     assert!(started.is_err());
 
     let manager = SessionManager::new(config().build().unwrap(), plain());
-    let error = manager.sessions_of("ada").await.unwrap_err();
+    let error = manager.list_sessions("ada").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoUserIndex);
     let handle = manager.handle();
     let request = async {
-        let session: Session = handle.load([]).await.unwrap();
+        let session: Session = handle.load(&CookieHeaders(&[])).await.unwrap();
         session.login("ada");
         session.commit().await.unwrap();
         let error = session.end_other_sessions().await.unwrap_err();
@@ -351,7 +358,7 @@ async fn a_store_without_an_index_says_so() {
         assert_eq!(&*session.user().unwrap().name, "ada");
     };
     let ((), finished) = handle.run(request).await;
-    assert!(finished.error().is_none() && finished.changes_cookie());
+    assert!(finished.error().is_none() && finished.changes_client());
 }
 
 /// A reference is read as it is shown, and nothing else is one.

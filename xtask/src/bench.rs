@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use crate::error::Result;
 use crate::workspace::{self, cargo};
-use crate::{Result, process, tools};
+use crate::{process, tools};
 
 /// The parts, each with the program that measures it.
 const PARTS: [(&str, &[&str]); 3] = [

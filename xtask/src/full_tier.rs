@@ -3,9 +3,10 @@
 
 use std::time::Instant;
 
+use crate::error::Result;
 use crate::tools::{self, Missing};
 use crate::workspace::cargo;
-use crate::{Result, instructions, mutants, process, requirements, tree};
+use crate::{instructions, mutants, process, tree};
 
 type Stage<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
 
@@ -21,7 +22,7 @@ pub(crate) fn run(missing_tools: Missing) -> Result<()> {
         ("browser test", &|| process::run(&mut cargo(browser_test))),
         ("stores with servers", &|| process::run(&mut cargo(engines))),
         ("several processes", &|| process::run(&mut cargo(processes))),
-        ("checks of the tree", &checks_of_the_tree),
+        ("checks of the tree", &tree::run),
         ("instruction counts", &instructions::compare),
         ("mutants", &|| mutants::run("")),
     ];
@@ -40,14 +41,6 @@ fn run_stages(stages: &[Stage<'_>]) -> Result<Vec<String>> {
         times.push(format!("{name} {:.1} s", started.elapsed().as_secs_f64()));
     }
     Ok(times)
-}
-
-/// Both checks run even if the first one fails: they are quick, and one run then shows all there is to do.
-fn checks_of_the_tree() -> Result<()> {
-    match (requirements::run(), tree::run()) {
-        (Err(first), Err(second)) => Err(format!("{first}\n{second}")),
-        (first, second) => first.and(second),
-    }
 }
 
 #[cfg(test)]

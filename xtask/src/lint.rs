@@ -1,7 +1,8 @@
 //! `lint`: formatting, clippy and the documentation, each without a warning.
 
+use crate::error::Result;
+use crate::process;
 use crate::workspace::{self, cargo};
-use crate::{Result, process};
 
 pub(crate) fn run() -> Result<()> {
     process::run(&mut cargo("fmt --all --check"))?;

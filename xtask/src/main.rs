@@ -5,33 +5,31 @@
 )]
 
 mod bench;
+mod error;
 mod features;
 mod full_tier;
 mod instructions;
 mod lint;
 mod mutants;
 mod process;
-mod requirements;
 mod tools;
 mod tree;
 mod workspace;
 
 use std::process::ExitCode;
 
-/// The error is a message for whoever runs the command; no code tells errors apart.
-type Result<T> = std::result::Result<T, String>;
+use error::Result;
 
 const USAGE: &str = "\
 Usage: cargo xtask <command>
 
   test [--install]         The full tier of tests; --install gets the tools it needs from the distribution
   lint                     Formatting, clippy and the documentation, without a warning
-  features                 Each package without features, with each one alone, and with all
+  features [--install]     Each package without features, with each one alone, and with all; --install gets cargo-hack
   simulate [OPTIONS]       The long run of the simulation, for example with --seeds 100000 --first 1
   bench [PART]             The benchmarks beside other libraries: all, or in-process, growth or wire
   instructions [--record]  Counts the instructions of requests and compares them with the record, or renews it
   mutants [NAME]           Puts each mutant (whose name contains NAME) in and requires that a test notices
-  requirements             docs/requirements.md names tests and mutants that exist, and misses no rule
   tree                     Length of files, leftovers, and the links of the documentation
 ";
 
@@ -44,13 +42,13 @@ fn main() -> ExitCode {
         ["lint"] => lint::run(),
         ["bench"] => bench::run(None),
         ["bench", part] if !part.starts_with('-') => bench::run(Some(part)),
-        ["features"] => features::run(),
+        ["features"] => features::run(tools::Missing::Report),
+        ["features", "--install"] => features::run(tools::Missing::Install),
         ["simulate", options @ ..] => simulate(options),
         ["instructions"] => instructions::compare(),
         ["instructions", "--record"] => instructions::record(),
         ["mutants"] => mutants::run(""),
         ["mutants", name] if !name.starts_with('-') => mutants::run(name),
-        ["requirements"] => requirements::run(),
         ["tree"] => tree::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -8,8 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::workspace::failed;
+use crate::error::{Result, failed};
 
 /// How a program with a time limit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
-use crate::{Result, process};
+use crate::error::Result;
+use crate::process;
 
 /// A program that the full tier needs, and the Debian package that has it.
 struct Tool {

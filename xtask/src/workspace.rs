@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
-use crate::{Result, process};
+use crate::error::{Result, failed};
+use crate::process;
 
 /// The text of each file of the workspace, by its path from the root, with `/` between the parts.
 pub(crate) type Texts = BTreeMap<String, String>;
@@ -65,20 +66,4 @@ pub(crate) fn read_lossy(path: &Path) -> Result<String> {
 
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).map_err(|error| failed("write", path, &error))
-}
-
-pub(crate) fn failed(action: &str, path: &Path, error: &std::io::Error) -> String {
-    format!("cannot {action} {}: {error}", path.display())
-}
-
-/// All the problems at once, so that one run is enough to see what is left to do.
-pub(crate) fn report(subject: &str, problems: &[String]) -> Result<()> {
-    match problems.len() {
-        0 => Ok(()),
-        1 => Err(format!("{subject}: {}", problems[0])),
-        count => Err(format!(
-            "{subject}: {count} problems\n  - {}",
-            problems.join("\n  - ")
-        )),
-    }
 }

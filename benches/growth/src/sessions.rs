@@ -6,11 +6,12 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::Value;
 use session_bench_common::{COUNTER, entries};
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, async_trait};
-use session_core::{
-    Finished, Record, RecordState, Session, SessionConfig, SessionManager, SessionRef, StoreKey,
-    Timestamp, Version,
+use session_core::adapter::{CookieHeaders, Finished};
+use session_core::store::{
+    Record, RecordState, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Version,
+    async_trait,
 };
+use session_core::{Session, SessionConfig, SessionManager, SessionRef, Timestamp};
 
 use crate::Result;
 
@@ -29,7 +30,7 @@ pub(crate) fn key(n: u64) -> StoreKey {
 }
 
 /// The public handle of the session with this number.
-pub(crate) fn handle(n: u64) -> SessionRef {
+pub(crate) fn reference(n: u64) -> SessionRef {
     SessionRef::from_bytes(u128::from(n).to_le_bytes())
 }
 
@@ -50,7 +51,7 @@ impl Template {
         record.version = Version::from_bytes(u128::from(n).to_le_bytes());
         record.expires_at = expires_at;
         if let RecordState::Live(live) = &mut record.state {
-            live.handle = handle(n);
+            live.reference = reference(n);
         }
         Ok(record)
     }
@@ -73,7 +74,7 @@ pub(crate) async fn create<K: AsRef<str>>(
 ) -> Result<Vec<u8>> {
     let handle = manager.handle();
     let work = async {
-        let session: Session = handle.load(std::iter::empty::<&[u8]>()).await?;
+        let session: Session = handle.load(&CookieHeaders(&[])).await?;
         for (key, value) in entries {
             session.set(key.as_ref(), value)?;
         }
@@ -93,7 +94,7 @@ pub(crate) async fn create<K: AsRef<str>>(
 pub(crate) async fn read(manager: &SessionManager, cookie: &[u8]) -> Result<()> {
     let handle = manager.handle();
     let work = async {
-        let session: Session = handle.load([cookie]).await?;
+        let session: Session = handle.load(&CookieHeaders(&[cookie])).await?;
         session.get::<u64>(COUNTER)
     };
     let (number, finished) = handle.run(work).await;
@@ -106,7 +107,7 @@ pub(crate) async fn read(manager: &SessionManager, cookie: &[u8]) -> Result<()> 
 pub(crate) async fn write(manager: &SessionManager, cookie: &[u8], number: u64) -> Result<()> {
     let handle = manager.handle();
     let work = async {
-        let session: Session = handle.load([cookie]).await?;
+        let session: Session = handle.load(&CookieHeaders(&[cookie])).await?;
         session.set(COUNTER, number)
     };
     let (result, finished) = handle.run(work).await;
@@ -139,8 +140,7 @@ impl SessionStore for Spy {
         &self,
         _: &StoreKey,
         record: Record,
-        _: Expect,
-        _: Timestamp,
+        _: SaveOptions,
     ) -> std::result::Result<SaveOutcome, StoreError> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
         Ok(SaveOutcome::Saved)

@@ -9,7 +9,8 @@ use std::time::Instant;
 use http::HeaderMap;
 use http::header::SET_COOKIE;
 use session_bench_common::{COUNTER, Rounds, Table, entries};
-use session_core::{Error, Finished, Session, SessionConfig, SessionManager};
+use session_core::adapter::{CookieHeaders, Finished};
+use session_core::{Error, Session, SessionConfig, SessionManager};
 use session_store_memory::MemoryStore;
 
 use crate::{Case, Sample};
@@ -32,7 +33,7 @@ pub fn table() -> Table {
     let run = |cookies: &str, work: &dyn Fn(&Session)| {
         let handle = manager.handle();
         let (_, finished) = now(handle.run(async {
-            let session = handle.load([cookies.as_bytes()]).await;
+            let session = handle.load(&CookieHeaders(&[cookies.as_bytes()])).await;
             work(&session.expect("the store is in memory"));
         }));
         finished
@@ -104,7 +105,7 @@ fn fill(manager: &SessionManager) -> String {
     let handle = manager.handle();
     let (_, finished) = now(handle.run(async {
         let session = handle
-            .load::<Error>([])
+            .load::<Error>(&CookieHeaders(&[]))
             .await
             .expect("there is nothing to load");
         for (key, value) in entries() {

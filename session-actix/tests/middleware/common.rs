@@ -1,17 +1,15 @@
-//! What the tests share: an application that is asked in process, a visitor who keeps cookies, and the log.
+//! What the tests share: an application that is asked in process, and a visitor who keeps cookies.
 
-use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 
 use actix_web::body::{MessageBody, to_bytes};
 use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, HttpResponse};
-use tracing::subscriber::DefaultGuard;
+
+use crate::jar::{Cookies, cookie_header, session_cookie, take_cookies};
 
 /// What an application makes of a request: a response, or the error of a middleware.
 type Outcome = Result<ServiceResponse, actix_web::Error>;
@@ -47,14 +45,14 @@ impl Site {
 #[derive(Clone)]
 pub(crate) struct Visitor {
     site: Site,
-    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) cookies: Cookies,
 }
 
 impl Visitor {
     pub(crate) fn new(site: &Site) -> Self {
         Self {
             site: site.clone(),
-            cookies: BTreeMap::new(),
+            cookies: Cookies::new(),
         }
     }
 
@@ -87,31 +85,14 @@ impl Visitor {
     async fn ask(&self, line: &str) -> Outcome {
         let (method, uri) = line.split_once(' ').expect("a method and a path");
         let mut request = TestRequest::with_uri(uri).method(method.parse().unwrap());
-        if !self.cookies.is_empty() {
-            let pairs = self.cookies.iter();
-            let pairs: Vec<_> = pairs
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            request = request.insert_header(("cookie", pairs.join("; ")));
+        if let Some(cookies) = cookie_header(&self.cookies) {
+            request = request.insert_header(("cookie", cookies));
         }
         (self.site.0)(request).await
     }
 
-    /// The `session_id` that the visitor has.
-    pub(crate) fn session_id(&self) -> Option<&str> {
-        self.cookies.get("session_id").map(String::as_str)
-    }
-
     pub(crate) fn take_cookies(&mut self, reply: &Reply) {
-        for cookie in reply.all("set-cookie") {
-            let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
-            let (name, value) = pair.split_once('=').expect("a name and a value");
-            if attributes.contains("Max-Age=0") {
-                self.cookies.remove(name);
-            } else {
-                self.cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
+        take_cookies(&mut self.cookies, &reply.all("set-cookie"));
     }
 }
 
@@ -141,73 +122,13 @@ impl Reply {
     }
 
     /// The Set-Cookie that concerns the session.
-    ///
-    /// CK-6: there is never more than one.
     pub(crate) fn session_cookie(&self) -> Option<&str> {
-        let mut ours = self.all("set-cookie");
-        ours.retain(|cookie| cookie.starts_with("session_id="));
-        assert!(ours.len() <= 1, "{ours:?}");
-        ours.pop()
-    }
-
-    /// Whether the answer takes the session's cookie away.
-    pub(crate) fn removes_cookie(&self) -> bool {
-        self.session_cookie()
-            .is_some_and(|cookie| cookie.contains("Max-Age=0"))
+        session_cookie(&self.all("set-cookie"))
     }
 
     /// Looks at the status and the body, of an answer that sets no cookie of anybody's.
     pub(crate) fn check(&self, status: u16, body: &str) {
         assert_eq!((self.status, self.body.as_str()), (status, body));
         assert_eq!(self.all("set-cookie"), [""; 0]);
-    }
-}
-
-/// What is logged on this thread while this lives.
-pub(crate) struct Log {
-    lines: LogWriter,
-    _until_dropped: DefaultGuard,
-}
-
-#[derive(Clone, Default)]
-struct LogWriter(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub(crate) fn capture() -> Self {
-        let lines = LogWriter::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .finish();
-        Self {
-            lines,
-            _until_dropped: tracing::subscriber::set_default(subscriber),
-        }
-    }
-
-    /// The lines that contain `part`.
-    pub(crate) fn lines_with(&self, part: &str) -> Vec<String> {
-        let log = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
-        let found = log.lines().filter(|line| line.contains(part));
-        found.map(str::to_owned).collect()
-    }
-
-    /// Checks that there is one error, and that it says `advice`.
-    pub(crate) fn check_error(&self, advice: &str) {
-        let errors = self.lines_with("ERROR");
-        assert!(
-            errors.len() == 1 && errors[0].contains(advice),
-            "{errors:?}"
-        );
-    }
-}
-
-impl Write for LogWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,31 +1,34 @@
 //! Guards, which can't wait for a session: with eager loading it is there.
 
-use std::time::Duration;
-
-use actix_web::guard::{GuardContext, fn_guard};
+use actix_web::guard::{Guard, GuardContext, fn_guard};
 use actix_web::{App, web};
-use session_actix::{ErrorKind, SessionExt as _, SessionManager, SessionMiddleware};
-use session_conformance::adapter::{Call, Mood, STORE_ERROR, SpyStore, TestClock};
+use session_actix::{ErrorKind, SessionExt as _};
+use session_conformance::adapter::{Call, Mood, STORE_ERROR, SpyStore};
 
-use crate::common::{Log, Site, Visitor};
-use crate::{Admin, ada, app, become_eve, config, routes, sessions, unreachable};
+use crate::common::{Site, Visitor};
+use crate::log::Log;
+use crate::{Admin, ada, app, become_eve, sessions, unreachable};
 
 /// What a guard is told, if it isn't given the session.
 fn refusal(context: &GuardContext<'_>) -> Option<ErrorKind> {
     context.session().err().map(|error| error.kind())
 }
 
+/// Decides by the session: by whether it has a name.
+fn is_member() -> impl Guard {
+    fn_guard(|context| {
+        let session = context.session();
+        session.is_ok_and(|session| session.contains("name"))
+    })
+}
+
 /// A guard is asked before any handler, and decides by the session. It is loaded once for all of them.
 #[actix_web::test]
 async fn a_guard_has_a_session_that_is_loaded_eagerly() {
-    let is_member = fn_guard(|context| {
-        let session = context.session();
-        session.is_ok_and(|session| session.contains("name"))
-    });
     let store = SpyStore::default();
     let ada = ada(&app(&store, become_eve).await, &store).await;
     let app = App::new()
-        .route("/", web::get().guard(is_member).to(|| async { "member" }))
+        .route("/", web::get().guard(is_member()).to(|| async { "member" }))
         .route("/", web::get().to(|| async { "stranger" }))
         .wrap(sessions(&store).load_eagerly());
     let site = Site::new(app).await;
@@ -97,14 +100,13 @@ async fn a_guard_is_told_why_there_is_no_session() {
 /// Eager loading holds inside an identical middleware that waits: there it is that one's session.
 #[actix_web::test]
 async fn an_eager_middleware_inside_a_lazy_one_loads_its_session() {
-    let is_member = fn_guard(|context| {
-        let session = context.session();
-        session.is_ok_and(|session| session.contains("name"))
-    });
     let store = SpyStore::default();
     let ada = ada(&app(&store, become_eve).await, &store).await;
     let members = web::scope("/members")
-        .route("/", web::get().guard(is_member).to(|| async { "a member" }))
+        .route(
+            "/",
+            web::get().guard(is_member()).to(|| async { "a member" }),
+        )
         .wrap(sessions(&store).load_eagerly());
     let site = Site::new(App::new().service(members).wrap(sessions(&store))).await;
     let reply = ada.at(&site).send("GET /members/").await;
@@ -156,21 +158,4 @@ async fn eager_loading_is_a_use_of_the_session() {
         assert_eq!(reply.all("vary"), vary, "{path}");
         assert_eq!(store.take_calls(), calls, "{path}");
     }
-}
-
-/// TM-3: activity is written down on an eager request as on any that uses its session.
-#[actix_web::test]
-async fn an_eager_request_is_activity() {
-    let store = SpyStore::default();
-    let (config, clock) = (config().build().unwrap(), TestClock::new());
-    let sessions = SessionManager::with_clock(config, store.clone(), clock.clone());
-    let eager = SessionMiddleware::from_manager(sessions).load_eagerly();
-    let routes = App::new().configure(routes(|| async { "the page" }));
-    let site = Site::new(routes.wrap(eager)).await;
-    let ada = ada(&site, &store).await;
-    clock.advance(Duration::from_secs(360));
-    let reply = ada.clone().send("GET /").await;
-    assert_eq!((reply.status, reply.body.as_str()), (200, "the page"));
-    assert!(reply.session_cookie().is_some());
-    assert_eq!(store.take_calls(), [Call::Load, Call::Touch]);
 }

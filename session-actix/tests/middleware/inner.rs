@@ -2,12 +2,13 @@
 
 use actix_web::dev::{Service as _, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, FromRequest as _, HttpResponse, web};
+use actix_web::{App, FromRequest as _, web};
 use session_actix::{ErrorKind, Key, Session, SessionExt as _};
 use session_conformance::adapter::{Call, SpyStore};
 
-use crate::common::{Log, Site, Visitor};
-use crate::{NAME, ada, app, become_eve, name, routes, sessions, unreachable};
+use crate::common::Site;
+use crate::log::Log;
+use crate::{NAME, ada, app, become_eve, name, routes, sessions};
 
 /// Who has used the session, in this order.
 const SEEN_BY: Key<String> = Key::new("seen by");
@@ -99,29 +100,6 @@ async fn a_loaded_session_is_there_without_waiting() {
     assert_eq!(ada.at(&site).send("GET /").await.body, "done");
     assert_eq!(store.take_calls(), [Call::Load, Call::Update]);
     assert_eq!(name(&ada).await, "Eve the Second");
-}
-
-/// CK-9: a middleware that answers in the handler's place has used the session, and the answer says so.
-#[actix_web::test]
-async fn an_answer_of_the_middleware_varies_by_the_cookie() {
-    async fn turn_away<B>(
-        session: Session,
-        request: ServiceRequest,
-        _: Next<B>,
-    ) -> actix_web::Result<ServiceResponse> {
-        assert!(session.is_empty());
-        Ok(request.into_response(HttpResponse::Forbidden().body("members only")))
-    }
-    let store = SpyStore::default();
-    let app = App::new()
-        .configure(routes(unreachable))
-        .wrap(from_fn(turn_away))
-        .wrap(sessions(&store));
-    let site = Site::new(app).await;
-    let reply = Visitor::new(&site).send("GET /").await;
-    reply.check(403, "members only");
-    assert_eq!(reply.all("vary"), ["Cookie"]);
-    assert_eq!(store.take_calls(), []);
 }
 
 /// The extraction that a middleware begins may go on while the handler is found: it holds nothing that routing

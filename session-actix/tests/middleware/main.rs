@@ -1,5 +1,5 @@
-//! What `session-actix` makes of actix-web: extractors, middleware, guards, errors and panics, asked in
-//! process.
+//! What `session-actix` makes of actix-web's own: extractors, guards, errors of middleware and workers, asked in
+//! process. The adapter suite has what every framework's adapter does alike.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +13,10 @@ mod extract;
 mod guards;
 mod headers;
 mod inner;
-mod panics;
+#[path = "../../../tests/tests/common/jar.rs"]
+mod jar;
+#[path = "../../../tests/tests/common/log.rs"]
+mod log;
 mod several;
 mod store_down;
 mod workers;

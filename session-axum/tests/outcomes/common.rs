@@ -1,8 +1,4 @@
-//! What the tests share: a visitor who keeps cookies, and the log.
-
-use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+//! What the tests share: a visitor who keeps cookies.
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -10,7 +6,8 @@ use axum::http::{HeaderMap, Request, Response, header};
 use session_axum::{SessionConfig, SessionConfigBuilder};
 use session_conformance::adapter::SECRET;
 use tower::ServiceExt as _;
-use tracing::subscriber::DefaultGuard;
+
+use crate::jar::{Cookies, cookie_header, session_cookie, take_cookies};
 
 /// More than any answer of the tests is long.
 const MAX_BODY_LEN: usize = 1 << 20;
@@ -25,14 +22,14 @@ pub(crate) fn config() -> SessionConfigBuilder {
 #[derive(Clone)]
 pub(crate) struct Visitor {
     app: Router,
-    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) cookies: Cookies,
 }
 
 impl Visitor {
     pub(crate) fn new(app: &Router) -> Self {
         Self {
             app: app.clone(),
-            cookies: BTreeMap::new(),
+            cookies: Cookies::new(),
         }
     }
 
@@ -48,7 +45,7 @@ impl Visitor {
     pub(crate) async fn send(&mut self, line: &str, body: impl Into<Body>) -> Reply {
         let request = self.request(line, body);
         let reply = self.exchange(request).await;
-        self.take_cookies(&reply.headers);
+        take_cookies(&mut self.cookies, &reply.all("set-cookie"));
         reply
     }
 
@@ -56,12 +53,8 @@ impl Visitor {
     pub(crate) fn request(&self, line: &str, body: impl Into<Body>) -> Request<Body> {
         let (method, uri) = line.split_once(' ').expect("a method and a path");
         let mut request = Request::builder().method(method).uri(uri);
-        if !self.cookies.is_empty() {
-            let pairs = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"));
-            request = request.header(header::COOKIE, pairs.collect::<Vec<_>>().join("; "));
+        if let Some(cookies) = cookie_header(&self.cookies) {
+            request = request.header(header::COOKIE, cookies);
         }
         request.body(body.into()).unwrap()
     }
@@ -79,19 +72,6 @@ impl Visitor {
     /// The `session_id` that the visitor has.
     pub(crate) fn session_id(&self) -> Option<&str> {
         self.cookies.get("session_id").map(String::as_str)
-    }
-
-    pub(crate) fn take_cookies(&mut self, headers: &HeaderMap) {
-        for cookie in headers.get_all(header::SET_COOKIE) {
-            let cookie = cookie.to_str().unwrap();
-            let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
-            let (name, value) = pair.split_once('=').expect("a name and a value");
-            if attributes.contains("Max-Age=0") {
-                self.cookies.remove(name);
-            } else {
-                self.cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
     }
 }
 
@@ -124,58 +104,13 @@ impl Reply {
     }
 
     /// The Set-Cookie that concerns the session.
-    ///
-    /// CK-6: there is never more than one.
     pub(crate) fn session_cookie(&self) -> Option<&str> {
-        let mut ours = self.all("set-cookie");
-        ours.retain(|cookie| cookie.starts_with("session_id="));
-        assert!(ours.len() <= 1, "{ours:?}");
-        ours.pop()
+        session_cookie(&self.all("set-cookie"))
     }
 
     /// Whether the answer takes the session's cookie away.
     pub(crate) fn removes_cookie(&self) -> bool {
         self.session_cookie()
             .is_some_and(|cookie| cookie.contains("Max-Age=0"))
-    }
-}
-
-/// What is logged on this thread while this lives.
-pub(crate) struct Log {
-    lines: LogWriter,
-    _until_dropped: DefaultGuard,
-}
-
-#[derive(Clone, Default)]
-struct LogWriter(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub(crate) fn capture() -> Self {
-        let lines = LogWriter::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .finish();
-        Self {
-            lines,
-            _until_dropped: tracing::subscriber::set_default(subscriber),
-        }
-    }
-
-    /// The lines that contain `part`.
-    pub(crate) fn lines_with(&self, part: &str) -> Vec<String> {
-        let log = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
-        let found = log.lines().filter(|line| line.contains(part));
-        found.map(str::to_owned).collect()
-    }
-}
-
-impl Write for LogWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! What becomes of the session, however its request ends: handlers and middleware of the tests' own, over
-//! `session-axum`.
+//! What `session-axum` makes of axum's and tower's own: extractors, layers, services, streaming bodies and requests
+//! that are given up. The adapter suite has what every framework's adapter does alike.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,8 +10,12 @@
 mod commits;
 mod common;
 mod cookies;
+#[path = "../../../tests/tests/common/jar.rs"]
+mod jar;
 mod late;
 mod layers;
+#[path = "../../../tests/tests/common/log.rs"]
+mod log;
 mod store_down;
 
 use axum::Router;
@@ -23,6 +27,9 @@ use crate::common::{Visitor, config};
 use session_conformance::adapter::SpyStore;
 
 const NAME: Key<String> = Key::new("name");
+
+/// What a handler does with its session.
+type Change = fn(&Session);
 
 fn layer(store: &SpyStore) -> SessionLayer {
     SessionLayer::new(config().build().unwrap(), store.clone())

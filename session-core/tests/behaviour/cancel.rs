@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
-use session_core::{Clock, Error, Record, Session, SessionManager, StoreKey, Timestamp};
+use session_core::adapter::CookieHeaders;
+use session_core::store::{
+    Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch, async_trait,
+};
+use session_core::{Clock, Error, Session, SessionManager, Timestamp};
 
 use crate::scene::{MapStore, Response, TestClock, config};
 
@@ -42,12 +45,16 @@ impl SessionStore for SteppingStore {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
         give_way().await;
         self.0.1.lock().unwrap().insert(*key);
-        let saved = self.0.0.save(key, record, expect, now).await;
+        let saved = self
+            .0
+            .0
+            .save(key, record, SaveOptions::new(expect, now))
+            .await;
         give_way().await;
         saved
     }
@@ -94,8 +101,10 @@ struct Server {
 impl Server {
     fn new() -> Self {
         let (store, clock) = (SteppingStore::default(), TestClock::new());
-        let manager =
-            SessionManager::with_clock(config().build().unwrap(), store.clone(), clock.clone());
+        let manager = SessionManager::builder(config().build().unwrap(), store.clone())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
         Self {
             manager,
             store,
@@ -108,7 +117,9 @@ impl Server {
         let handle = self.manager.handle();
         let work = async {
             let session: Session = handle
-                .load(header.iter().map(String::as_bytes))
+                .load(&CookieHeaders(
+                    &header.iter().map(String::as_bytes).collect::<Vec<_>>(),
+                ))
                 .await
                 .unwrap();
             act(&session);
@@ -265,7 +276,7 @@ async fn an_abandoned_commit_is_not_repeated() {
     for waits in 0..2 {
         let handle = server.manager.handle();
         let work = async {
-            let session: Session = handle.load([header.as_bytes()]).await?;
+            let session: Session = handle.load(&CookieHeaders(&[header.as_bytes()])).await?;
             session.update("n", |n: Option<i64>| n.unwrap_or(0) + 1)?;
             let mut commit = Box::pin(session.commit());
             for _ in 0..=waits {
@@ -306,7 +317,7 @@ async fn a_commit_that_was_given_up_is_not_waited_for() {
     let handle = server.manager.handle();
     let is_committing = AtomicBool::new(false);
     let mut given_up = Box::pin(async {
-        let session: Session = handle.load([header.as_bytes()]).await?;
+        let session: Session = handle.load(&CookieHeaders(&[header.as_bytes()])).await?;
         session.set("n", 2)?;
         is_committing.store(true, Ordering::Relaxed);
         session.commit().await

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use session_core::adapter::CookieHeaders;
 use session_core::store::StoreError;
 use session_core::{CommitStatus, Error, ErrorKind, Random, RandomError, Session, SessionManager};
 
@@ -17,7 +18,9 @@ async fn request<T>(scene: &Scene, act: impl AsyncFnOnce(Session) -> T) -> (T, R
     let handle = scene.manager.handle();
     let work = async {
         act(handle
-            .load(header.iter().map(String::as_bytes))
+            .load(&CookieHeaders(
+                &header.iter().map(String::as_bytes).collect::<Vec<_>>(),
+            ))
             .await
             .unwrap())
         .await
@@ -147,7 +150,15 @@ async fn of_two_rotations_one_wins() {
     );
     assert_eq!(
         scene.store.calls(),
-        ["load", "load", "create", "bury", "create", "bury", "delete"]
+        [
+            "load",
+            "load",
+            "create",
+            "tombstone",
+            "create",
+            "tombstone",
+            "delete"
+        ]
     );
     scene.take_cookie(&winner);
     assert_eq!(scene.read_n().await, Some(1));
@@ -173,7 +184,15 @@ async fn a_rotation_takes_along_what_was_saved_meanwhile() {
     .await;
     assert_eq!(
         scene.store.calls(),
-        ["load", "load", "save", "create", "bury", "save", "bury"]
+        [
+            "load",
+            "load",
+            "save",
+            "create",
+            "tombstone",
+            "save",
+            "tombstone"
+        ]
     );
     scene.take_cookie(&response);
     assert_eq!(scene.read_n().await, Some(12));
@@ -222,23 +241,22 @@ async fn a_taken_id_is_not_overwritten() {
     let store = SpyStore::default();
     let server = |random| {
         let config = config().build().unwrap();
-        SessionManager::with_clock_and_insecure_random(
-            config,
-            store.clone(),
-            TestClock::new(),
-            random,
-        )
+        SessionManager::builder(config, store.clone())
+            .clock(TestClock::new())
+            .insecure_random(random)
+            .build()
+            .unwrap()
     };
     let create = async |manager: &SessionManager, n: i64| {
         let handle = manager.handle();
         let work = async {
-            let session: Session = handle.load([]).await.unwrap();
+            let session: Session = handle.load(&CookieHeaders(&[])).await.unwrap();
             session.set("n", n).unwrap();
         };
         Response::new(&handle.run(work).await.1)
     };
-    // Id, handle and version take a draw each, so that this one gives two sessions the same id.
-    let colliding = server(Repeating(AtomicU8::new(0), 4));
+    // Reference, id and version take a draw each, so that this one gives two sessions the same id.
+    let colliding = server(Repeating(AtomicU8::new(0), 5));
     let first = create(&colliding, 1).await;
     let second = create(&colliding, 2).await;
     assert_ne!(first.cookie(), second.cookie());
@@ -271,8 +289,11 @@ async fn no_randomness_is_an_error() {
     }
     let mut scene = Scene::new(config());
     let (config, clock) = (config().build().unwrap(), scene.clock.clone());
-    scene.manager =
-        SessionManager::with_clock_and_insecure_random(config, scene.store.clone(), clock, Broken);
+    scene.manager = SessionManager::builder(config, scene.store.clone())
+        .clock(clock)
+        .insecure_random(Broken)
+        .build()
+        .unwrap();
     let response = scene.request(|session| session.set("n", 1).unwrap()).await;
     assert_eq!(
         response.error.map(|error| error.kind()),
@@ -301,7 +322,10 @@ async fn of_several_cookies_the_single_live_one_is_used() {
         let n = Mutex::new(None);
         let handle = scene.manager.handle();
         let work = async {
-            let session: Session = handle.load([header.as_bytes()]).await.unwrap();
+            let session: Session = handle
+                .load(&CookieHeaders(&[header.as_bytes()]))
+                .await
+                .unwrap();
             *n.lock().unwrap() = session.get::<i64>("n").unwrap();
         };
         let response = Response::new(&handle.run(work).await.1);
@@ -334,7 +358,7 @@ async fn hostile_headers_are_bounded() {
     let read = async |header: &[u8]| {
         let handle = scene.manager.handle();
         let work = async {
-            let session: Result<Session, Error> = handle.load([header]).await;
+            let session: Result<Session, Error> = handle.load(&CookieHeaders(&[header])).await;
             assert!(session.is_ok());
         };
         let response = Response::new(&handle.run(work).await.1);
@@ -382,7 +406,7 @@ async fn a_logout_holds_after_a_failed_commit() {
     })
     .await;
     assert!(response.error.is_some() && response.set_cookies().is_empty());
-    assert_eq!(scene.store.calls(), ["load", "save", "bury"]);
+    assert_eq!(scene.store.calls(), ["load", "save", "tombstone"]);
     assert_eq!(scene.read_n().await, None);
 }
 

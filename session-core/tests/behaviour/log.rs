@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use session_core::store::StoreError;
-use session_core::{DecodeError, Session};
+use session_core::Session;
+use session_core::store::{DecodeError, StoreError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};

@@ -14,10 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
+use session_core::adapter::{CookieHeaders, Finished, ResponseHeader, ResponseHeaders};
+use session_core::store::{
+    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch,
+    async_trait,
+};
 use session_core::{
-    Clock, Error, Finished, Record, ResponseHeader, ResponseHeaders, Session, SessionConfig,
-    SessionConfigBuilder, SessionManager, StoreKey, Timestamp,
+    Clock, Error, Session, SessionConfig, SessionConfigBuilder, SessionManager, Timestamp,
 };
 
 #[path = "../../docs/map_store.rs"]
@@ -110,15 +113,18 @@ impl SessionStore for SpyStore {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
         self.asked(match (record.live().is_some(), expect) {
             (true, Expect::Absent) => "create",
             (true, Expect::Version(_)) => "save",
-            (false, _) => "bury",
+            (false, _) => "tombstone",
         })?;
-        self.0.inner.save(key, record, expect, now).await
+        self.0
+            .inner
+            .save(key, record, SaveOptions::new(expect, now))
+            .await
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -176,8 +182,10 @@ pub(crate) struct Response {
 impl Scene {
     pub(crate) fn new(config: SessionConfigBuilder) -> Self {
         let (store, clock) = (SpyStore::default(), TestClock::new());
-        let manager =
-            SessionManager::with_clock(config.build().unwrap(), store.clone(), clock.clone());
+        let manager = SessionManager::builder(config.build().unwrap(), store.clone())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
         Self {
             manager,
             store,
@@ -189,7 +197,10 @@ impl Scene {
     /// Another server on the same store and clock.
     pub(crate) fn reconfigure(&mut self, config: SessionConfigBuilder) {
         let (store, clock) = (self.store.clone(), self.clock.clone());
-        self.manager = SessionManager::with_clock(config.build().unwrap(), store, clock);
+        self.manager = SessionManager::builder(config.build().unwrap(), store)
+            .clock(clock)
+            .build()
+            .unwrap();
     }
 
     /// A visitor with a session in which `n` is 1, and no calls noted.
@@ -216,9 +227,9 @@ impl Scene {
     ) -> Response {
         let header = cookie.map(|value| format!("session_id={value}"));
         let handle = self.manager.handle();
-        let headers = header.iter().map(String::as_bytes);
+        let headers: Vec<_> = header.iter().map(String::as_bytes).collect();
         let work = async {
-            if let Ok(session) = handle.load::<Error>(headers).await {
+            if let Ok(session) = handle.load::<Error>(&CookieHeaders(&headers)).await {
                 act(&session);
             }
         };

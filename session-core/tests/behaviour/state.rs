@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
+use session_core::adapter::CookieHeaders;
 use session_core::{Error, ErrorKind, Key, Session, SessionKey, WriteKey};
 
 use crate::scene::{Scene, config};
@@ -104,7 +105,7 @@ async fn changes_after_regenerate_are_kept() {
             session.set("after", true).unwrap();
         })
         .await;
-    assert_eq!(scene.store.calls(), ["load", "create", "bury"]);
+    assert_eq!(scene.store.calls(), ["load", "create", "tombstone"]);
     assert_ne!(scene.jar, old);
     scene
         .request(|session| {
@@ -139,7 +140,7 @@ async fn storing_after_destroy_starts_anew() {
         session.set("kept", 1).unwrap();
     });
     assert_eq!(response.await.set_cookies().len(), 1);
-    assert_eq!(scene.store.calls(), ["load", "bury", "create"]);
+    assert_eq!(scene.store.calls(), ["load", "tombstone", "create"]);
     assert!(scene.jar.is_some() && scene.jar != old);
     scene
         .request(|session| {
@@ -170,7 +171,10 @@ async fn tasks_of_one_request_share_the_session() {
     let header = format!("session_id={}", scene.jar.clone().unwrap());
     let handle = scene.manager.handle();
     let tasks = async {
-        let session: Session = handle.load([header.as_bytes()]).await.unwrap();
+        let session: Session = handle
+            .load(&CookieHeaders(&[header.as_bytes()]))
+            .await
+            .unwrap();
         let barrier = Arc::new(tokio::sync::Barrier::new(16));
         let work = |task: usize| {
             let (session, barrier) = (session.clone(), barrier.clone());
@@ -269,7 +273,7 @@ async fn the_payload_limit_keeps_the_old_data() {
             session.regenerate();
         })
         .await;
-    assert_eq!(scene.store.calls().last(), Some(&"bury"));
+    assert_eq!(scene.store.calls().last(), Some(&"tombstone"));
     scene
         .request(|session| {
             assert_eq!(session.get::<String>("text").unwrap().unwrap().len(), 60);
@@ -408,7 +412,7 @@ async fn an_update_runs_again_on_a_fresh_value() {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = runs.clone();
     let work = async {
-        let session: Session = handle.load([header.as_bytes()]).await?;
+        let session: Session = handle.load(&CookieHeaders(&[header.as_bytes()])).await?;
         session.update(COUNT, move |n| {
             counted.fetch_add(1, Ordering::SeqCst);
             n.unwrap_or(0) + 10
@@ -438,7 +442,7 @@ async fn an_update_that_cannot_run_again_is_a_conflict() {
         let header = format!("session_id={}", scene.jar.clone().unwrap());
         let handle = scene.manager.handle();
         let work = async {
-            let session: Session = handle.load([header.as_bytes()]).await?;
+            let session: Session = handle.load(&CookieHeaders(&[header.as_bytes()])).await?;
             session.set("mine", 1)?;
             session.update(COUNT, move |n| {
                 if panics && n != Some(1) {

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, async_trait};
-use session_core::{Clock, Record, StoreKey, Sweeper, Timestamp};
+use session_core::store::{
+    Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, async_trait,
+};
+use session_core::{Clock, Sweeper, Timestamp};
 
 /// A clock whose sleeps end as often as they are allowed to.
 struct Alarms(AtomicUsize);
@@ -46,8 +48,7 @@ impl SessionStore for &'static Answers {
         &self,
         _: &StoreKey,
         _: Record,
-        _: Expect,
-        _: Timestamp,
+        _: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
         Ok(SaveOutcome::Missing)
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use session_core::store::StoreError;
-use session_core::{DecodeError, Error, Session, SessionConfigBuilder};
+use session_core::adapter::CookieHeaders;
+use session_core::store::{DecodeError, StoreError};
+use session_core::{Error, Session, SessionConfigBuilder};
 
 use crate::scene::{Response, SECRET, Scene, config};
 
@@ -161,7 +162,10 @@ impl Row {
         let header = format!("session_id={}", cookie.clone().unwrap());
         let handle = self.scene.manager.handle();
         let work = async {
-            let session: Session = handle.load([header.as_bytes()]).await.unwrap();
+            let session: Session = handle
+                .load(&CookieHeaders(&[header.as_bytes()]))
+                .await
+                .unwrap();
             self.scene.request(meanwhile).await;
             self.scene.store.calls();
             act(&session);
@@ -408,7 +412,7 @@ async fn a_failing_handler_is_committed() {
     let header = format!("session_id={}", scene.jar.clone().unwrap());
     let handle = scene.manager.handle();
     let work = async {
-        let session: Session = handle.load([header.as_bytes()]).await?;
+        let session: Session = handle.load(&CookieHeaders(&[header.as_bytes()])).await?;
         store(&session);
         session.get::<String>("n").map(drop)
     };

@@ -68,27 +68,18 @@ async fn an_error_goes_on_and_varies_by_the_cookie() {
     }
 }
 
-/// Metrics and traces further out go by the pattern of the route, which lies on the error and its answer.
+/// The error has the pattern of its route, which metrics and traces further out go by, and so has its answer. It
+/// can be had as it was made, too: with its type, and without `Vary`.
 #[tokio::test]
-async fn an_error_goes_on_with_the_pattern_of_its_route() {
+async fn the_error_itself_and_its_route_can_be_had_again() {
     let store = SpyStore::default();
-    let ada = ada(&store)
-        .await
-        .at(app(&store, handler_that(look, no_tea)));
+    let failing = app(&store, handler_that(look, no_tea));
+    let ada = ada(&store).await.at(failing);
     let error = ada.call("/").await.unwrap_err();
-    assert!(error.is::<InnerError>());
     assert_eq!(&*error.data::<PathPattern>().unwrap().0, "/");
     let response = error.into_response();
     assert_eq!(&*response.data::<PathPattern>().unwrap().0, "/");
-}
 
-/// The error can be had as it was made: with its type, and without `Vary`.
-#[tokio::test]
-async fn the_error_itself_can_be_had_again() {
-    let store = SpyStore::default();
-    let ada = ada(&store)
-        .await
-        .at(app(&store, handler_that(look, no_tea)));
     let error = ada.call("/").await.unwrap_err();
     assert!(!error.is::<NoTea>());
     assert!(format!("{error:?}").contains("NoTea"), "{error:?}");
@@ -129,36 +120,29 @@ async fn catch_error_inside_sees_the_type() {
     assert_eq!(name(&ada).await, "Eve");
 }
 
-/// Outside the middleware the type is there where the session wasn't used; where it was, the error is another
-/// one that looks the same.
+/// Outside the middleware the type is there where the session wasn't used. Where it was, the error is another one
+/// that looks the same; whoever catches everything gets at the first one all the same.
 #[tokio::test]
-async fn catch_error_outside_sees_the_type_of_unused_sessions_alone() {
-    let caught = |_: NoTea| async { "caught" };
-    let store = SpyStore::default();
-    let ada = ada(&store).await;
-    let unused = app(&store, fail_at_once).catch_error(caught);
-    ada.at(unused).get("/").await.check(200, "caught");
-    let used = app(&store, handler_that(look, no_tea)).catch_error(caught);
-    ada.at(used).get("/").await.check(418, COFFEE);
-}
-
-/// Whoever catches everything outside gets at the error itself all the same.
-#[tokio::test]
-async fn catch_all_error_outside_gets_at_the_error() {
+async fn catching_outside_sees_the_type_of_unused_sessions_alone() {
     async fn tell_type(error: poem::Error) -> String {
         let original = error
             .downcast()
             .map_or_else(|other| other, InnerError::into_inner);
         original.is::<NoTea>().to_string()
     }
+    let caught = |_: NoTea| async { "caught" };
     let store = SpyStore::default();
     let ada = ada(&store).await;
-    let unused = app(&store, fail_at_once).catch_all_error(tell_type);
-    ada.at(unused).get("/").await.check(200, "true");
-    let used = app(&store, handler_that(look, no_tea)).catch_all_error(tell_type);
-    ada.at(used).get("/").await.check(200, "true");
+    let unused = || app(&store, fail_at_once);
+    let used = || app(&store, handler_that(look, no_tea));
+    let visit =
+        async |mut visitor: Visitor, status, body| visitor.get("/").await.check(status, body);
+    visit(ada.at(unused().catch_error(caught)), 200, "caught").await;
+    visit(ada.at(used().catch_error(caught)), 418, COFFEE).await;
+    visit(ada.at(unused().catch_all_error(tell_type)), 200, "true").await;
+    visit(ada.at(used().catch_all_error(tell_type)), 200, "true").await;
 
     // Where a cookie has to go out, no error is left to catch.
     let begun = app(&store, handler_that(rename, no_tea)).catch_all_error(tell_type);
-    Visitor::new(begun).get("/").await.check(418, COFFEE);
+    visit(Visitor::new(begun), 418, COFFEE).await;
 }

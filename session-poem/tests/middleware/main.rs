@@ -7,14 +7,14 @@
     reason = "a test that meets the unexpected fails by panicking"
 )]
 
-mod answers;
-mod around;
 mod errors;
 mod extract;
 mod failures;
+#[path = "../../../tests/tests/common/jar.rs"]
+mod jar;
+#[path = "../../../tests/tests/common/log.rs"]
 mod log;
 mod names;
-mod panics;
 mod paths;
 mod store_down;
 mod visitor;

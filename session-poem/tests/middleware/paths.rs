@@ -21,65 +21,45 @@ fn is_there(optional: Option<Session>, fallible: poem::Result<Session>) -> Strin
     format!("{}, {kind:?}", optional.is_some())
 }
 
-/// What a clear answer to a missing middleware is: nothing to the visitor, and the way out to the log.
-async fn check_missing(mut visitor: Visitor, path: &str) {
-    let log = Log::capture();
-    let reply = visitor.get(path).await;
-    reply.check(500, "internal server error");
-    assert_eq!(reply.all("set-cookie"), [""; 0]);
-    log.check_single_error("add .with(SessionMiddleware::new(config, store))");
-}
-
-/// ST-8: without the middleware there is an error, never a session that forgets everything.
+/// ST-8: without the middleware, and on an excluded path, there is an error, never a session that forgets
+/// everything. It tells the visitor nothing, and the log the way out.
 #[tokio::test]
 async fn without_the_middleware_extraction_is_an_error() {
-    check_missing(Visitor::new(routes(become_eve)), "/").await;
-}
-
-/// ST-8: an excluded path is one without the middleware.
-#[tokio::test]
-async fn on_an_excluded_path_extraction_is_an_error() {
     let store = SpyStore::default();
-    let routes = Route::new().at("/excluded/eve", become_eve);
-    let visitor = Visitor::new(routes.with(sessions(&store)));
-    check_missing(visitor, "/excluded/eve").await;
+    let excluded = Route::new().at("/excluded/eve", become_eve);
+    for (mut visitor, path) in [
+        (Visitor::new(routes(become_eve)), "/"),
+        (
+            Visitor::new(excluded.with(sessions(&store))),
+            "/excluded/eve",
+        ),
+    ] {
+        let log = Log::capture();
+        let reply = visitor.get(path).await;
+        reply.check(500, "internal server error");
+        assert_eq!(reply.all("set-cookie"), [""; 0]);
+        log.check_error("add .with(SessionMiddleware::new(config, store))");
+    }
     assert_eq!(store.take_calls(), []);
 }
 
-/// ST-8: `None`, or an error, means that there is no middleware and nothing else.
-#[tokio::test]
-async fn an_optional_session_is_missing_only_without_the_middleware() {
-    let routes = || {
-        Route::new()
-            .at("/x", is_there)
-            .at("/excludedx", is_there)
-            .at("/excluded/x", is_there)
-    };
-    Visitor::new(routes()).get("/x").await.check(200, MISSING);
-
-    let store = SpyStore::default();
-    let mut newcomer = Visitor::new(routes().with(sessions(&store)));
-    newcomer.get("/x").await.check(200, THERE);
-    newcomer.get("/excludedx").await.check(200, THERE);
-    newcomer.get("/excluded/x").await.check(200, MISSING);
-
-    // Somebody with a forged cookie is a visitor without a session, not one without a middleware.
-    let forged = ("session_id".to_owned(), "forged".to_owned());
-    newcomer.cookies.extend([forged]);
-    newcomer.get("/x").await.check(200, THERE);
-}
-
-/// Exclusion looks at the path that the client sent, not at what nesting leaves of it.
+/// ST-8: an optional session is `None` without the middleware, and on an excluded path. That is the path that the
+/// client sent, not what nesting leaves of it.
 #[tokio::test]
 async fn exclusion_looks_at_the_original_path() {
+    let inner = || Route::new().at("/health", is_there);
+    let bare = Route::new().nest("/app", inner());
+    Visitor::new(bare)
+        .get("/app/health")
+        .await
+        .check(200, MISSING);
     for (excluded, expected) in [
         ("/app/health", MISSING),
         ("/app/*", MISSING),
         ("/health", THERE),
     ] {
         let config = config().exclude_path(excluded).build().unwrap();
-        let sessions = SessionMiddleware::new(config, SpyStore::default());
-        let nested = Route::new().at("/health", is_there).with(sessions);
+        let nested = inner().with(SessionMiddleware::new(config, SpyStore::default()));
         let mut visitor = Visitor::new(Route::new().nest("/app", nested));
         visitor.get("/app/health").await.check(200, expected);
     }

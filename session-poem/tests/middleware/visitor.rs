@@ -1,6 +1,5 @@
 //! A browser, as far as cookies go, and the answers that it gets.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use poem::endpoint::BoxEndpoint;
@@ -10,12 +9,14 @@ use poem::http::{self, HeaderMap};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Body, Endpoint as _, EndpointExt as _, IntoEndpoint, Request, RequestParts, Response};
 
+use crate::jar::{Cookies, cookie_header, session_cookie, take_cookies};
+
 /// Somebody with a browser: keeps the cookies that answers set, and sends them along. A clone is another
 /// request of the same browser, sent before the answers to this one's are there.
 #[derive(Clone)]
 pub(crate) struct Visitor {
     app: Arc<BoxEndpoint<'static>>,
-    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) cookies: Cookies,
 }
 
 impl Visitor {
@@ -26,7 +27,7 @@ impl Visitor {
     {
         Self {
             app: Arc::new(app.map_to_response().boxed()),
-            cookies: BTreeMap::new(),
+            cookies: Cookies::new(),
         }
     }
 
@@ -58,12 +59,8 @@ impl Visitor {
     /// The request as poem's server makes it. What poem's own builder makes has no original URI.
     fn request(&self, path: &str) -> Request {
         let mut request = http::Request::get(path);
-        if !self.cookies.is_empty() {
-            let pairs = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"));
-            request = request.header(COOKIE, pairs.collect::<Vec<_>>().join("; "));
+        if let Some(cookies) = cookie_header(&self.cookies) {
+            request = request.header(COOKIE, cookies);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         let (here, there) = (LocalAddr::default(), RemoteAddr::default());
@@ -72,15 +69,7 @@ impl Visitor {
     }
 
     pub(crate) fn take_cookies(&mut self, reply: &Reply) {
-        for cookie in reply.all("set-cookie") {
-            let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
-            let (name, value) = pair.split_once('=').expect("a name and a value");
-            if attributes.contains("Max-Age=0") {
-                self.cookies.remove(name);
-            } else {
-                self.cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
+        take_cookies(&mut self.cookies, &reply.all("set-cookie"));
     }
 }
 
@@ -108,13 +97,6 @@ impl Reply {
         assert_eq!((self.status, self.body.as_str()), (status, body));
     }
 
-    /// The answer to a request whose store fails: it gives nothing away, and has nobody's cookie.
-    #[track_caller]
-    pub(crate) fn check_unavailable(&self) {
-        self.check(503, "session store unavailable");
-        assert_eq!(self.all("set-cookie"), [""; 0]);
-    }
-
     /// The values of all headers called `name`.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let values = self.headers.get_all(name).iter();
@@ -122,12 +104,7 @@ impl Reply {
     }
 
     /// The Set-Cookie that concerns the main session.
-    ///
-    /// CK-6: there is never more than one.
     pub(crate) fn session_cookie(&self) -> Option<&str> {
-        let mut ours = self.all("set-cookie");
-        ours.retain(|cookie| cookie.starts_with("session_id="));
-        assert!(ours.len() <= 1, "{ours:?}");
-        ours.pop()
+        session_cookie(&self.all("set-cookie"))
     }
 }

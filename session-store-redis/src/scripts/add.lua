@@ -4,10 +4,10 @@
 --       beyond its last expiry
 -- Answers how many entries there are, or, if the cap is reached, all of them as they are.
 --
--- An entry is 16 bytes of the session's handle, when it was added, and its expiry.
+-- An entry is 16 bytes of the session's reference, when it was added, and its expiry.
 
 local now, cap = tonumber(ARGV[3]), tonumber(ARGV[4])
-local handle, _, latest = struct.unpack('<c16I8I8', ARGV[2])
+local reference, _, latest = struct.unpack('<c16I8I8', ARGV[2])
 
 local entries = redis.pcall('HGETALL', KEYS[1])
 if entries.err then
@@ -15,7 +15,7 @@ if entries.err then
 end
 
 local count, expired = 1, {}
-local others, seen = 0, {[handle] = true}
+local others, seen = 0, {[reference] = true}
 for at = 1, #entries, 2 do
   local key, entry = entries[at], entries[at + 1]
   if #entry ~= 32 then

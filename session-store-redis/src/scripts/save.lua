@@ -11,7 +11,7 @@ if type(header) == 'table' then
 end
 
 local is_missing = true
-if #header < 35 or string.sub(header, 1, 2) ~= 'S\1' then
+if #header < 35 or string.sub(header, 1, 2) ~= 'S\2' then
   -- Nothing, or bytes that only the caller can judge.
   local unreadable = redis.call('GET', KEYS[1])
   if unreadable then

@@ -8,7 +8,7 @@ local header = redis.pcall('GETRANGE', KEYS[1], 0, 34)
 if type(header) == 'table' then
   return header -- an error, such as that the key holds something else than a string
 end
-if #header < 35 or string.sub(header, 1, 2) ~= 'S\1' then
+if #header < 35 or string.sub(header, 1, 2) ~= 'S\2' then
   -- Nothing, or bytes that only the caller can judge.
   return redis.call('GET', KEYS[1]) or 0
 end

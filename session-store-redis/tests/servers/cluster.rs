@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore as _, Touch};
-use session_core::{StoreKey, Version};
+use session_core::store::{
+    Expect, SaveOptions, SaveOutcome, SessionStore as _, StoreKey, Touch, Version,
+};
 use session_store_redis::RedisStore;
 use session_store_redis::fred::clients::Client;
 use session_store_redis::fred::types::config::{Config, ServerConfig};
@@ -30,7 +31,11 @@ async fn keys_are_found_while_they_move() {
     let store = RedisStore::connect(&cluster.url()).await.unwrap();
     let (key, record) = (fresh_key(), live());
     let created = store
-        .save(&key, record.clone(), Expect::Absent, now())
+        .save(
+            &key,
+            record.clone(),
+            SaveOptions::new(Expect::Absent, now()),
+        )
         .await;
     assert_eq!(created.unwrap(), SaveOutcome::Saved);
 
@@ -58,18 +63,20 @@ async fn keys_are_found_while_they_move() {
     assert_eq!(found.unwrap(), Some(record.clone()));
     let second = live();
     let expect = Expect::Version(record.version);
-    let saved = store.save(&key, second.clone(), expect, now()).await;
+    let saved = store
+        .save(&key, second.clone(), SaveOptions::new(expect, now()))
+        .await;
     assert_eq!(saved.unwrap(), SaveOutcome::Saved);
 
     // It says that all of the slot is there.
     set_slot(to, "NODE", &to_id);
     set_slot(from, "NODE", &to_id);
-    let touch = Touch {
-        expected: second.version,
-        version: Version::from_bytes([1; 16]),
-        last_active_at: now(),
-        expires_at: second.expires_at,
-    };
+    let touch = Touch::new(
+        second.version,
+        Version::from_bytes([1; 16]),
+        now(),
+        second.expires_at,
+    );
     let touched = store.touch(&key, touch, now()).await;
     assert_eq!(touched.unwrap(), SaveOutcome::Saved);
     let found = store.load(&key, now()).await.unwrap();
@@ -89,7 +96,9 @@ async fn a_replica_that_takes_over_is_found() {
     assert_eq!(store.load(&key, now()).await.unwrap(), None);
     cluster.node(0).kill();
     assert_eq!(load_soon(&store, &key, FAILOVER).await, None);
-    let created = store.save(&key, live(), Expect::Absent, now()).await;
+    let created = store
+        .save(&key, live(), SaveOptions::new(Expect::Absent, now()))
+        .await;
     assert_eq!(created.unwrap(), SaveOutcome::Saved);
 }
 
@@ -103,7 +112,11 @@ async fn one_node_leads_to_the_others() {
     for _ in 0..30 {
         let (key, record) = (fresh_key(), live());
         let created = store
-            .save(&key, record.clone(), Expect::Absent, now())
+            .save(
+                &key,
+                record.clone(),
+                SaveOptions::new(Expect::Absent, now()),
+            )
             .await;
         assert_eq!(created.unwrap(), SaveOutcome::Saved);
         assert_eq!(store.load(&key, now()).await.unwrap(), Some(record));

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::store::{SessionStore as _, StoreError};
-use session_core::{
-    Clock as _, LiveRecord, OsRandom, Random as _, Record, RecordState, SessionData, SessionRef,
-    StoreKey, SystemClock, Timestamp, Version,
+use session_core::store::{
+    EndedBy, FormerSession, LiveRecord, Record, RecordState, SessionData, SessionStore as _,
+    StoreError, StoreKey, Version,
 };
+use session_core::{Clock as _, OsRandom, Random as _, SessionRef, SystemClock, Timestamp};
 use session_store_redis::RedisStore;
 
 pub(crate) fn now() -> Timestamp {
@@ -21,7 +21,11 @@ pub(crate) fn live() -> Record {
 }
 
 pub(crate) fn ended() -> Record {
-    record(RecordState::Ended { at: now() })
+    record(RecordState::ended(
+        now(),
+        EndedBy::OwnRequest,
+        FormerSession::default(),
+    ))
 }
 
 pub(crate) fn fresh_key() -> StoreKey {
@@ -54,11 +58,11 @@ pub(crate) async fn load_soon(
 }
 
 fn record(state: RecordState) -> Record {
-    Record {
-        version: Version::from_bytes(random()),
-        expires_at: now().saturating_add(Duration::from_secs(600)),
+    Record::new(
+        Version::from_bytes(random()),
+        now().saturating_add(Duration::from_secs(600)),
         state,
-    }
+    )
 }
 
 fn random<const N: usize>() -> [u8; N] {

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use session_core::SessionRef;
 use session_core::store::{
-    AddOutcome, Expect, IndexEntry, SaveOutcome, SessionStore as _, StoreError, StoreErrorKind,
-    Touch, UserIndex as _,
+    AddOutcome, Expect, IndexEntry, SaveOptions, SaveOutcome, SessionStore as _, StoreError,
+    StoreErrorKind, Touch, UserIndex as _, UserKey, Version,
 };
-use session_core::{SessionRef, UserKey, Version};
 use session_store_redis::RedisStore;
 use session_test_servers::Redis;
 
@@ -23,21 +23,21 @@ async fn store_at(url: &str, key_prefix: &str) -> RedisStore {
 }
 
 fn touch_of(expected: Version) -> Touch {
-    Touch {
+    Touch::new(
         expected,
-        version: Version::from_bytes([1; 16]),
-        last_active_at: now(),
-        expires_at: now().saturating_add(Duration::from_secs(1_200)),
-    }
+        Version::from_bytes([1; 16]),
+        now(),
+        now().saturating_add(Duration::from_secs(1_200)),
+    )
 }
 
 fn entry() -> IndexEntry {
-    IndexEntry {
-        key: fresh_key(),
-        handle: SessionRef::from_bytes([1; 16]),
-        added_at: now(),
-        expires_at: now().saturating_add(Duration::from_secs(600)),
-    }
+    IndexEntry::new(
+        fresh_key(),
+        SessionRef::from_bytes([1; 16]),
+        now(),
+        now().saturating_add(Duration::from_secs(600)),
+    )
 }
 
 /// CM-5: sent again, it would meet what it has stored itself.
@@ -46,12 +46,16 @@ async fn a_save_whose_answer_is_lost_is_not_sent_again() {
     let (port, loses_next) = lossy_relay(Redis::shared().port());
     let store = store_at(&format!("redis://127.0.0.1:{port}"), &fresh_prefix()).await;
     let (key, first, second) = (fresh_key(), live(), live());
-    let created = store.save(&key, first.clone(), Expect::Absent, now()).await;
+    let created = store
+        .save(&key, first.clone(), SaveOptions::new(Expect::Absent, now()))
+        .await;
     assert_eq!(created.unwrap(), SaveOutcome::Saved);
 
     loses_next.store(true, Ordering::SeqCst);
     let expect = Expect::Version(first.version);
-    let saved = store.save(&key, second.clone(), expect, now()).await;
+    let saved = store
+        .save(&key, second.clone(), SaveOptions::new(expect, now()))
+        .await;
     assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Unknown);
     let found = load_soon(&store, &key, Duration::from_secs(2)).await;
     assert_eq!(found, Some(second));
@@ -65,7 +69,11 @@ async fn a_server_that_has_lost_the_scripts_is_told_them_again() {
         assert_eq!(redis.command(&["SCRIPT", "FLUSH"]), "OK");
         let (key, record) = (fresh_key(), live());
         let created = store
-            .save(&key, record.clone(), Expect::Absent, now())
+            .save(
+                &key,
+                record.clone(),
+                SaveOptions::new(Expect::Absent, now()),
+            )
             .await;
         assert_eq!(created.unwrap(), SaveOutcome::Saved);
         let touched = store.touch(&key, touch_of(record.version), now()).await;
@@ -79,12 +87,16 @@ async fn sessions_end_where_memory_is_used_up() {
     let redis = Redis::start(&[]);
     let store = store_at(&redis.url(), "session:").await;
     let (key, first) = (fresh_key(), live());
-    let created = store.save(&key, first.clone(), Expect::Absent, now()).await;
+    let created = store
+        .save(&key, first.clone(), SaveOptions::new(Expect::Absent, now()))
+        .await;
     assert_eq!(created.unwrap(), SaveOutcome::Saved);
     assert_eq!(redis.command(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
 
     let expect = Expect::Version(first.version);
-    let saved = store.save(&key, live(), expect, now()).await;
+    let saved = store
+        .save(&key, live(), SaveOptions::new(expect, now()))
+        .await;
     assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::NotApplied);
     let touched = store.touch(&key, touch_of(first.version), now()).await;
     assert_eq!(touched.unwrap_err().kind(), StoreErrorKind::NotApplied);
@@ -94,11 +106,17 @@ async fn sessions_end_where_memory_is_used_up() {
     assert_eq!(unchanged.unwrap(), Some(first));
 
     let tombstone = ended();
-    let saved = store.save(&key, tombstone.clone(), expect, now()).await;
+    let saved = store
+        .save(&key, tombstone.clone(), SaveOptions::new(expect, now()))
+        .await;
     assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     assert_eq!(store.load(&key, now()).await.unwrap(), Some(tombstone));
     let created = store
-        .save(&fresh_key(), ended(), Expect::Absent, now())
+        .save(
+            &fresh_key(),
+            ended(),
+            SaveOptions::new(Expect::Absent, now()),
+        )
         .await;
     assert_eq!(created.unwrap(), SaveOutcome::Saved);
 }
@@ -114,7 +132,9 @@ async fn something_else_under_a_key_is_an_error() {
     let loaded = store.load(&key, now()).await;
     assert_eq!(loaded.map_err(kind), Err(StoreErrorKind::NotApplied));
     for expect in [Expect::Absent, Expect::Version(record.version)] {
-        let saved = store.save(&key, record.clone(), expect, now()).await;
+        let saved = store
+            .save(&key, record.clone(), SaveOptions::new(expect, now()))
+            .await;
         assert_eq!(saved.map_err(kind), Err(StoreErrorKind::NotApplied));
     }
     let touched = store.touch(&key, touch_of(record.version), now()).await;
@@ -143,7 +163,11 @@ async fn everything_has_a_time_to_live() {
     };
     let (key, record) = (fresh_key(), live());
     let created = store
-        .save(&key, record.clone(), Expect::Absent, now())
+        .save(
+            &key,
+            record.clone(),
+            SaveOptions::new(Expect::Absent, now()),
+        )
         .await;
     assert_eq!(created.unwrap(), SaveOutcome::Saved);
     lives_for(format!("{prefix}{key}"), 600..=660);
@@ -153,20 +177,16 @@ async fn everything_has_a_time_to_live() {
 
     let user = UserKey::of("anna");
     let index = format!("{prefix}user:{user}");
-    let late = IndexEntry {
-        expires_at: now().saturating_add(Duration::from_secs(1_800)),
-        ..entry()
-    };
+    let mut late = entry();
+    late.expires_at = now().saturating_add(Duration::from_secs(1_800));
     for (added, count) in [(late, 1), (entry(), 2)] {
         let outcome = store.add(&user, added, None, now()).await;
         assert_eq!(outcome.unwrap(), AddOutcome::Added(count));
         lives_for(index.clone(), 1_800..=1_860);
     }
     // What has expired goes when something is added.
-    let latest = IndexEntry {
-        expires_at: late.expires_at.saturating_add(Duration::from_secs(600)),
-        ..entry()
-    };
+    let mut latest = entry();
+    latest.expires_at = late.expires_at.saturating_add(Duration::from_secs(600));
     let outcome = store.add(&user, latest, None, late.expires_at).await;
     assert_eq!(outcome.unwrap(), AddOutcome::Added(1));
     assert_eq!(redis.command(&["HLEN", &index]), "1");
@@ -179,7 +199,11 @@ async fn a_server_that_is_back_is_used_at_once() {
     let store = store_at(&redis.url(), "session:").await;
     let (key, record) = (fresh_key(), live());
     let created = store
-        .save(&key, record.clone(), Expect::Absent, now())
+        .save(
+            &key,
+            record.clone(),
+            SaveOptions::new(Expect::Absent, now()),
+        )
         .await;
     assert_eq!(created.unwrap(), SaveOutcome::Saved);
 
@@ -190,7 +214,11 @@ async fn a_server_that_is_back_is_used_at_once() {
     tokio::time::sleep(Duration::from_millis(500).saturating_sub(killed.elapsed())).await;
     let asked = Instant::now();
     let saved = store
-        .save(&fresh_key(), live(), Expect::Absent, now())
+        .save(
+            &fresh_key(),
+            live(),
+            SaveOptions::new(Expect::Absent, now()),
+        )
         .await;
     assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::NotApplied);
     assert!(asked.elapsed() < Duration::from_millis(500));
@@ -210,7 +238,11 @@ async fn a_server_that_does_not_answer_is_not_waited_for() {
     redis.pause();
     let asked = Instant::now();
     let saved = store
-        .save(&fresh_key(), live(), Expect::Absent, now())
+        .save(
+            &fresh_key(),
+            live(),
+            SaveOptions::new(Expect::Absent, now()),
+        )
         .await;
     assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Unknown);
     assert!(asked.elapsed() < Duration::from_secs(2));

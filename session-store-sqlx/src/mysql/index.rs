@@ -1,7 +1,9 @@
 //! The index of sessions by user.
 
-use session_core::store::{AddOutcome, IndexEntry, StoreError, UserIndex, async_trait};
-use session_core::{StoreKey, Timestamp, UserKey};
+use session_core::Timestamp;
+use session_core::store::{
+    AddOutcome, IndexEntry, StoreError, StoreKey, UserIndex, UserKey, async_trait,
+};
 use sqlx::MySql;
 
 use super::{MySqlStore, execute, query, query_as, store_error};
@@ -39,10 +41,10 @@ impl UserIndex for MySqlStore {
                 query(&self.sql.enter)
                     .bind(user.as_bytes().as_slice())
                     .bind(entry.key.as_bytes().as_slice())
-                    .bind(entry.handle.as_bytes().as_slice())
+                    .bind(entry.reference.as_bytes().as_slice())
                     .bind(millis(entry.added_at))
                     .bind(millis(entry.expires_at))
-                    .bind(entry.handle.as_bytes().as_slice())
+                    .bind(entry.reference.as_bytes().as_slice())
                     .bind(millis(entry.added_at))
                     .bind(millis(entry.expires_at))
             };

@@ -6,10 +6,11 @@ mod statements;
 use std::fmt;
 use std::sync::Arc;
 
+use session_core::Timestamp;
 use session_core::store::{
-    Expect, SaveOutcome, SessionStore, StoreError, Touch, UserIndex, async_trait,
+    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch, UserIndex,
+    async_trait,
 };
-use session_core::{Record, StoreKey, Timestamp};
 use sqlx::error::DatabaseError;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlPool, MySqlRow};
 use sqlx::query::{Query, QueryAs};
@@ -172,9 +173,9 @@ impl SessionStore for MySqlStore {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
         let row = Row::of(&record);
         let mut lease = self.lease().await?;
         for _ in 0..ATTEMPTS {

@@ -61,14 +61,14 @@ impl Statements {
                 "DELETE FROM sessions_users WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
             ),
             list: sql(
-                "SELECT session_key, handle, added_at, expires_at FROM sessions_users \
+                "SELECT session_key, reference, added_at, expires_at FROM sessions_users \
                  WHERE user_key = ? AND expires_at > ? ORDER BY added_at, session_key",
             ),
             forget: sql("DELETE FROM sessions_users WHERE user_key = ? AND expires_at <= ?"),
             // What is new comes twice, because MySQL and MariaDB have no common name for it that isn't deprecated.
             enter: sql(
-                "INSERT INTO sessions_users (user_key, session_key, handle, added_at, expires_at) \
-                 VALUES (?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE handle = ?, added_at = ?, expires_at = ?",
+                "INSERT INTO sessions_users (user_key, session_key, reference, added_at, expires_at) \
+                 VALUES (?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE reference = ?, added_at = ?, expires_at = ?",
             ),
             remove: sql("DELETE FROM sessions_users WHERE user_key = ? AND session_key = ?"),
         }

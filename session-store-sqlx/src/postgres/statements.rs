@@ -70,18 +70,18 @@ impl Statements {
                  AND held.expires_at + 0 <= $1",
             ),
             list: sql(
-                "SELECT session_key, handle, added_at, expires_at FROM sessions_users \
+                "SELECT session_key, reference, added_at, expires_at FROM sessions_users \
                  WHERE user_key = $1 AND expires_at > $2 ORDER BY added_at, session_key",
             ),
             list_locked: sql(
-                "SELECT session_key, handle, added_at, expires_at FROM sessions_users \
+                "SELECT session_key, reference, added_at, expires_at FROM sessions_users \
                  WHERE user_key = $1 AND expires_at > $2 ORDER BY added_at, session_key FOR UPDATE",
             ),
             forget: sql("DELETE FROM sessions_users WHERE user_key = $1 AND expires_at <= $2"),
             enter: sql(
-                "INSERT INTO sessions_users (user_key, session_key, handle, added_at, expires_at) \
+                "INSERT INTO sessions_users (user_key, session_key, reference, added_at, expires_at) \
                  VALUES ($1, $2, $3, $4, $5) \
-                 ON CONFLICT (user_key, session_key) DO UPDATE SET handle = EXCLUDED.handle, \
+                 ON CONFLICT (user_key, session_key) DO UPDATE SET reference = EXCLUDED.reference, \
                  added_at = EXCLUDED.added_at, expires_at = EXCLUDED.expires_at",
             ),
             remove: sql("DELETE FROM sessions_users WHERE user_key = $1 AND session_key = $2"),

@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use session_core::store::{AddOutcome, IndexEntry, StoreError};
-use session_core::{DecodeError, Record, RecordState, SessionRef, StoreKey, Timestamp, Version};
+use session_core::store::{
+    AddOutcome, DecodeError, IndexEntry, Record, RecordState, StoreError, StoreKey, Version,
+};
+use session_core::{SessionRef, Timestamp};
 
 /// A record's row as it is read: version, expiry, last activity, and the encoded record.
 pub(crate) type Columns = (Vec<u8>, i64, Option<i64>, Vec<u8>);
 
-/// A row of the index as it is read: the session's key, its handle, when it was added, and its expiry.
+/// A row of the index as it is read: the session's key, its reference, when it was added, and its expiry.
 pub(crate) type EntryColumns = (Vec<u8>, Vec<u8>, i64, i64);
 
 /// A record's row as it is written.
@@ -45,13 +47,13 @@ impl Row {
 
 /// The entries in rows of the index, in the same order.
 pub(crate) fn entries(rows: Vec<EntryColumns>) -> Result<Vec<IndexEntry>, StoreError> {
-    let entry = |(key, handle, added_at, expires_at): EntryColumns| -> Result<_, StoreError> {
-        Ok(IndexEntry {
-            key: StoreKey::from_bytes(array(key)?),
-            handle: SessionRef::from_bytes(array(handle)?),
-            added_at: timestamp(added_at)?,
-            expires_at: timestamp(expires_at)?,
-        })
+    let entry = |(key, reference, added_at, expires_at): EntryColumns| -> Result<_, StoreError> {
+        Ok(IndexEntry::new(
+            StoreKey::from_bytes(array(key)?),
+            SessionRef::from_bytes(array(reference)?),
+            timestamp(added_at)?,
+            timestamp(expires_at)?,
+        ))
     };
     rows.into_iter().map(entry).collect()
 }
@@ -63,8 +65,10 @@ pub(crate) fn admit(
     cap: Option<usize>,
     now: Timestamp,
 ) -> AddOutcome {
-    let handles = entries.iter().map(|other| other.handle);
-    let others: HashSet<_> = handles.filter(|handle| *handle != entry.handle).collect();
+    let references = entries.iter().map(|other| other.reference);
+    let others: HashSet<_> = references
+        .filter(|reference| *reference != entry.reference)
+        .collect();
     if cap.is_some_and(|cap| others.len() >= cap) {
         return AddOutcome::Full(entries);
     }
@@ -99,7 +103,7 @@ fn array<const N: usize>(bytes: Vec<u8>) -> Result<[u8; N], DecodeError> {
 #[cfg(test)]
 mod tests {
     use session_core::store::StoreErrorKind;
-    use session_core::{LiveRecord, SessionData};
+    use session_core::store::{EndedBy, FormerSession, LiveRecord, SessionData};
 
     use super::*;
 
@@ -108,12 +112,12 @@ mod tests {
     }
 
     fn live() -> Record {
-        let handle = SessionRef::from_bytes([1; 16]);
-        Record {
-            version: Version::from_bytes([2; 16]),
-            expires_at: Timestamp::MAX,
-            state: RecordState::Live(LiveRecord::new(SessionData::empty(), time(3), handle)),
-        }
+        let reference = SessionRef::from_bytes([1; 16]);
+        Record::new(
+            Version::from_bytes([2; 16]),
+            Timestamp::MAX,
+            RecordState::Live(LiveRecord::new(SessionData::empty(), time(3), reference)),
+        )
     }
 
     fn columns(row: Row) -> Columns {
@@ -135,10 +139,11 @@ mod tests {
 
     #[test]
     fn a_tombstone_has_no_activity() {
-        let ended = Record {
-            state: RecordState::Ended { at: time(7) },
-            ..live()
-        };
+        let ended = Record::new(
+            Version::from_bytes([2; 16]),
+            Timestamp::MAX,
+            RecordState::ended(time(7), EndedBy::OwnRequest, FormerSession::default()),
+        );
         let row = Row::of(&ended);
         assert_eq!(row.last_active_at, None);
         assert_eq!(Row::read(columns(row)).unwrap(), ended);
@@ -165,11 +170,13 @@ mod tests {
     /// US-3: a session counts once, whatever ids it has, and never against itself.
     #[test]
     fn sessions_are_counted_by_handle() {
-        let entry = |key: u8, handle: u8| IndexEntry {
-            key: StoreKey::from_bytes([key; 32]),
-            handle: SessionRef::from_bytes([handle; 16]),
-            added_at: time(0),
-            expires_at: time(9),
+        let entry = |key: u8, reference: u8| {
+            IndexEntry::new(
+                StoreKey::from_bytes([key; 32]),
+                SessionRef::from_bytes([reference; 16]),
+                time(0),
+                time(9),
+            )
         };
         let there = vec![entry(1, 1), entry(2, 1), entry(3, 2)];
         let add = |new, cap| admit(there.clone(), &new, cap, time(1));

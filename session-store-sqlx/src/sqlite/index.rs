@@ -1,7 +1,9 @@
 //! The index of sessions by user.
 
-use session_core::store::{AddOutcome, IndexEntry, StoreError, UserIndex, async_trait};
-use session_core::{StoreKey, Timestamp, UserKey};
+use session_core::Timestamp;
+use session_core::store::{
+    AddOutcome, IndexEntry, StoreError, StoreKey, UserIndex, UserKey, async_trait,
+};
 use sqlx::Executor as _;
 
 use super::{BEGIN, SqliteStore, query, query_as, store_error};
@@ -35,7 +37,7 @@ impl UserIndex for SqliteStore {
             let enter = query(&self.sql.enter)
                 .bind(user.as_bytes().as_slice())
                 .bind(entry.key.as_bytes().as_slice())
-                .bind(entry.handle.as_bytes().as_slice())
+                .bind(entry.reference.as_bytes().as_slice())
                 .bind(millis(entry.added_at))
                 .bind(millis(entry.expires_at));
             enter.execute(&mut *lease).await.map_err(store_error)?;

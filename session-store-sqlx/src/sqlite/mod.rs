@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use session_core::Timestamp;
 use session_core::store::{
-    Expect, SaveOutcome, SessionStore, StoreError, Touch, UserIndex, async_trait,
+    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch, UserIndex,
+    async_trait,
 };
-use session_core::{Record, StoreKey, Timestamp};
 use sqlx::error::DatabaseError;
 use sqlx::pool::PoolConnection;
 use sqlx::query::{Query, QueryAs};
@@ -220,9 +221,9 @@ impl SessionStore for SqliteStore {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
         let row = Row::of(&record);
         let _turn = self.turns.lock().await;
         let mut connection = self.connection().await?;

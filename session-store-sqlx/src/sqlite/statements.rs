@@ -60,14 +60,14 @@ impl Statements {
                  ORDER BY expires_at LIMIT ?2)",
             ),
             list: sql(
-                "SELECT session_key, handle, added_at, expires_at FROM sessions_users \
+                "SELECT session_key, reference, added_at, expires_at FROM sessions_users \
                  WHERE user_key = ?1 AND expires_at > ?2 ORDER BY added_at, session_key",
             ),
             forget: sql("DELETE FROM sessions_users WHERE user_key = ?1 AND expires_at <= ?2"),
             enter: sql(
-                "INSERT INTO sessions_users (user_key, session_key, handle, added_at, expires_at) \
+                "INSERT INTO sessions_users (user_key, session_key, reference, added_at, expires_at) \
                  VALUES (?1, ?2, ?3, ?4, ?5) \
-                 ON CONFLICT (user_key, session_key) DO UPDATE SET handle = excluded.handle, \
+                 ON CONFLICT (user_key, session_key) DO UPDATE SET reference = excluded.reference, \
                  added_at = excluded.added_at, expires_at = excluded.expires_at",
             ),
             remove: sql("DELETE FROM sessions_users WHERE user_key = ?1 AND session_key = ?2"),

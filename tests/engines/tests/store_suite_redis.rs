@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use session_conformance::store::StoreHarness;
+use session_core::Timestamp;
 use session_core::store::{
-    AddOutcome, Expect, IndexEntry, SaveOutcome, SessionStore, StoreError, Touch, UserIndex,
-    async_trait,
+    AddOutcome, IndexEntry, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey,
+    Touch, UserIndex, UserKey, async_trait,
 };
-use session_core::{OsRandom, Random as _, Record, StoreKey, Timestamp, UserKey};
+use session_engine_tests::{fresh_name, hex};
 use session_store_redis::RedisStore;
 use session_test_servers::{Redis, RedisCluster};
 
@@ -65,13 +66,13 @@ impl StoreHarness for Harness {
     type Store = Fragile;
 
     async fn store(&self) -> Fragile {
-        let user = format!("suite-{}", random_text());
+        let user = format!("suite-{}", fresh_name());
         for master in self.masters {
             let password = format!(">{PASSWORD}");
             let words = ["ACL", "SETUSER", &user, "on", &password, "~*", "+@all"];
             assert_eq!(master.command(&words), "OK");
         }
-        self.connect(user, format!("{}:", random_text())).await
+        self.connect(user, format!("{}:", fresh_name())).await
     }
 
     async fn second_client(&self, store: &Fragile) -> Option<Fragile> {
@@ -195,10 +196,10 @@ impl SessionStore for Fragile {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
-        let call = self.store.save(key, record, expect, now);
+        let SaveOptions { expect, now, .. } = options;
+        let call = self.store.save(key, record, SaveOptions::new(expect, now));
         self.answer(call).await
     }
 
@@ -239,16 +240,4 @@ impl UserIndex for Fragile {
     async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError> {
         self.answer(self.store.list(user, now)).await
     }
-}
-
-fn random_text() -> String {
-    let mut bytes = [0; 8];
-    OsRandom
-        .fill(&mut bytes)
-        .expect("the system has a generator");
-    hex(&bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

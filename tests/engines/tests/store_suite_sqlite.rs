@@ -4,41 +4,30 @@
     reason = "without a file there is no test, and a panic says why"
 )]
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::{env, fs};
 
 use session_conformance::store::{StoreHarness, run};
-use session_core::{Clock as _, OsRandom, Random as _, StoreKey, SystemClock};
-use session_store_sqlx::{SetupError, SqliteStore};
-use sqlx::AssertSqlSafe;
-
-const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+use session_core::store::StoreKey;
+use session_engine_tests::{Folder, fresh_name, sql};
+use session_store_sqlx::SqliteStore;
 
 /// Each store has a file of its own, in a folder that goes with the harness.
 struct InFiles {
-    folder: PathBuf,
+    folder: Folder,
 }
 
 impl InFiles {
     fn new() -> Self {
-        let folder = env::temp_dir().join(format!("session-store-sqlx-{}", fresh_name()));
-        fs::create_dir(&folder).expect("the name is new");
-        Self { folder }
+        Self {
+            folder: Folder::fresh(),
+        }
     }
 
     async fn open(&self) -> SqliteStore {
-        let file = self.folder.join(fresh_name());
+        let file = self.folder.path().join(fresh_name());
         let store = SqliteStore::open(file).await;
         store.expect("a file can be made")
-    }
-}
-
-impl Drop for InFiles {
-    fn drop(&mut self) {
-        // What is still open goes when it is closed; what can't be removed is the system's to clear.
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -76,31 +65,9 @@ impl StoreHarness for InFiles {
     }
 
     async fn plant(&self, store: &SqliteStore, key: &StoreKey, bytes: &[u8]) -> bool {
-        let now = SystemClock.now().as_unix_millis().cast_signed();
-        let insert = format!(
-            "INSERT INTO {} (session_key, version, expires_at, last_active_at, record) \
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            store.table()
-        );
-        sqlx::query(AssertSqlSafe(insert))
-            .bind(key.as_bytes().as_slice())
-            .bind(vec![0_u8; 16])
-            .bind(now + DAY_MILLIS)
-            .bind(now)
-            .bind(bytes)
-            .execute(store.pool())
-            .await
-            .expect("the key is new");
+        sql::plant(store.pool(), store.table(), "X'", key, bytes).await;
         true
     }
-}
-
-fn fresh_name() -> String {
-    let mut bytes = [0; 8];
-    OsRandom
-        .fill(&mut bytes)
-        .expect("the system has random numbers");
-    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 session_conformance::store_suite!(InFiles::new());
@@ -110,17 +77,12 @@ session_conformance::store_suite!(InFiles::new());
 fn files_are_opened_and_set_up_by_many_at_once() {
     run(async {
         let harness = InFiles::new();
-        let file = harness.folder.join("new");
-        let starts: Vec<_> = (0..8)
-            .map(|_| {
-                let file = file.clone();
-                tokio::spawn(async move { SqliteStore::open(file).await?.migrate().await })
-            })
-            .collect();
-        for start in starts {
-            let start = start.await.expect("it doesn't panic");
-            start.expect("the file and its tables are there, or can be made");
-        }
+        let file = harness.folder.path().join("new");
+        let starts = (0..8).map(|_| {
+            let file = file.clone();
+            async move { SqliteStore::open(file).await?.migrate().await }
+        });
+        sql::all_succeed(starts).await;
     });
 }
 
@@ -143,19 +105,11 @@ fn writes_are_logged_ahead_and_wait_for_the_disk() {
     });
 }
 
-/// Tables of a newer version are left alone.
 #[test]
 fn a_newer_schema_is_refused() {
     run(async {
         let harness = InFiles::new();
         let store = harness.store().await;
-        let newer = format!("INSERT INTO {}_schema (version) VALUES (2)", store.table());
-        let insert = sqlx::query(AssertSqlSafe(newer)).execute(store.pool());
-        insert.await.expect("the table is there");
-        let refused = store.migrate().await;
-        assert!(
-            matches!(refused, Err(SetupError::NewerSchema { found: 2, .. })),
-            "{refused:?}"
-        );
+        sql::a_newer_schema_is_refused(store.pool(), store.table(), store.migrate()).await;
     });
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::SET_COOKIE;
 use serde_json::{Value, json};
+use session_core::adapter::CookieHeaders;
 use session_core::{
     Clock, Error, Key, Random, RandomError, Session, SessionConfig, SessionManager, Timestamp,
 };
@@ -19,19 +20,17 @@ const COUNTER: Key<u64> = Key::new("visits");
 
 pub(crate) fn manager() -> crate::Result<SessionManager> {
     let config = SessionConfig::builder([7; 32]).build()?;
-    Ok(SessionManager::with_clock_and_insecure_random(
-        config,
-        MemoryStore::new(),
-        StoppedClock,
-        Sequence::default(),
-    ))
+    Ok(SessionManager::builder(config, MemoryStore::new())
+        .clock(StoppedClock)
+        .insecure_random(Sequence::default())
+        .build()?)
 }
 
 /// Stores the session; gives its cookie, as a browser sends it.
 pub(crate) async fn store_session(manager: &SessionManager) -> crate::Result<String> {
     let handle = manager.handle();
     let work = async {
-        let session: Session = handle.load([]).await?;
+        let session: Session = handle.load(&CookieHeaders(&[])).await?;
         for (key, value) in entries() {
             session.set(key, value)?;
         }

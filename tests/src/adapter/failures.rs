@@ -39,11 +39,11 @@ pub async fn a_failing_save_is_a_503(harness: &impl AdapterHarness) {
     let scene = Scene::start(harness).await;
     let ada = scene.ada().await;
     for (line, body) in &REQUESTS[2..] {
-        for call in [Call::Create, Call::Update, Call::Bury] {
+        for call in [Call::Create, Call::Update, Call::Tombstone] {
             scene.store.set(call, Mood::Fails);
         }
         ada.clone().send(line, *body).await.expect_unavailable();
-        for call in [Call::Create, Call::Update, Call::Bury] {
+        for call in [Call::Create, Call::Update, Call::Tombstone] {
             scene.store.set(call, Mood::Works);
         }
         assert_eq!(ada.values().await, json!({"name": "Ada"}), "{line}");
@@ -81,7 +81,7 @@ pub async fn a_hanging_store_is_a_503_in_time(harness: &impl AdapterHarness) {
     for (call, line) in [
         (Call::Load, "GET /api/values"),
         (Call::Update, "PUT /api/values/name"),
-        (Call::Bury, "POST /api/destroy"),
+        (Call::Tombstone, "POST /api/destroy"),
     ] {
         scene.store.set(call, Mood::Hangs);
         // Twice the deadlines of one load and one commit would be a hang; the rest is for slow machines.

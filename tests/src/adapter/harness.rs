@@ -16,7 +16,7 @@ pub const SECRET: &str = "a secret for tests, of at least 32 bytes";
 /// Serves the [application](crate::app) with the adapter that is tested.
 pub trait AdapterHarness: Send + Sync {
     /// Starts a server of the application on a free port of this machine, and says where it listens. Its
-    /// sessions are those of `SessionManager::with_clock(config, store, clock)`, and nothing is outside of the
+    /// sessions are those of `SessionManager::builder(config, store).clock(clock).build().unwrap()`, and nothing is outside of the
     /// session middleware.
     ///
     /// It is called from a tokio runtime with two workers, which goes away with the check, and with it what
@@ -104,6 +104,14 @@ impl Scene {
         );
         self.store.take_calls();
         ada
+    }
+
+    /// Sends `line` and expects that the connection closes without an answer, or that it is a 500.
+    pub(super) async fn send_to_panic(&self, visitor: &Visitor, line: &str) {
+        let request = visitor.request(line, "1");
+        if let Ok(reply) = visitor.try_exchange(request).await {
+            assert_eq!(reply.status, 500, "the answer to a panic: {reply:?}");
+        }
     }
 
     /// How often changes were reported as dropped.

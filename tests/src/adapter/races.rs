@@ -204,7 +204,7 @@ pub async fn a_write_before_the_rotation_moves_with_it(harness: &impl AdapterHar
         let mut visitor = race.visitor().await;
         let old = visitor.clone();
         // The new record is there, and the old id is about to die.
-        let gate = race.hold(Call::Bury);
+        let gate = race.hold(Call::Tombstone);
         let line = "POST /api/regenerate";
         let rotation = race.start(&visitor, line, "", &gate).await;
         for (line, body) in [("PUT /api/values/n", "1"), ("GET /api/values", "")] {
@@ -279,7 +279,7 @@ pub async fn of_parallel_rotations_one_wins(harness: &impl AdapterHarness) {
     for _ in 0..race.rounds {
         let mut visitor = race.visitor().await;
         let old = visitor.clone();
-        let gate = race.hold(Call::Bury);
+        let gate = race.hold(Call::Tombstone);
         let lines = (0..REQUESTS).map(|_| "POST /api/regenerate".to_owned());
         let mut requests = race.start_all(&visitor, lines, "1", &gate).await;
         overlaps += usize::from(requests.try_join_next().is_none());
@@ -308,8 +308,8 @@ pub async fn a_logout_beats_the_rotation_that_it_meets(harness: &impl AdapterHar
     let mut overlaps = 0;
     for round in 0..race.rounds {
         let visitor = race.visitor().await;
-        let gate = race.hold(Call::Bury);
-        // Both have loaded the session under the old id; either may be the first to bury it.
+        let gate = race.hold(Call::Tombstone);
+        // Both have loaded the session under the old id; either may be the first to write its tombstone.
         let mut lines = ["POST /api/regenerate", "POST /api/logout"];
         lines.rotate_left(round % 2);
         let mut requests = Vec::new();

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use session_core::Timestamp;
 use session_core::store::{
-    Expect, SaveOutcome, SessionStore, StoreError, Touch, UserIndex, async_trait,
+    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch, UserIndex,
+    async_trait,
 };
-use session_core::{Record, StoreKey, Timestamp};
 use session_store_memory::MemoryStore;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -30,7 +31,7 @@ pub enum Call {
     /// A live record in place of an earlier version.
     Update,
     /// A tombstone: the id is ended or rotated away.
-    Bury,
+    Tombstone,
     /// A note of activity.
     Touch,
     /// A record was taken back.
@@ -137,16 +138,19 @@ impl SessionStore for SpyStore {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
         let call = match (record.live(), expect) {
-            (None, _) => Call::Bury,
+            (None, _) => Call::Tombstone,
             (Some(_), Expect::Absent) => Call::Create,
             (Some(_), Expect::Version(_)) => Call::Update,
         };
         self.enter(call).await?;
-        let outcome = self.records.save(key, record, expect, now).await?;
+        let outcome = self
+            .records
+            .save(key, record, SaveOptions::new(expect, now))
+            .await?;
         if let SaveOutcome::Conflict(_) = outcome {
             self.spy.conflicts.fetch_add(1, Ordering::Relaxed);
         }

@@ -55,9 +55,9 @@ pub async fn a_write_costs_a_load_and_a_save(harness: &impl AdapterHarness) {
         (
             "POST /api/regenerate",
             "",
-            vec![Call::Load, Call::Create, Call::Bury],
+            vec![Call::Load, Call::Create, Call::Tombstone],
         ),
-        ("POST /api/destroy", "", vec![Call::Load, Call::Bury]),
+        ("POST /api/destroy", "", vec![Call::Load, Call::Tombstone]),
     ];
     for (line, body, calls) in cases {
         assert_eq!(visitor.send(line, body).await.status, 200, "{line} {body}");

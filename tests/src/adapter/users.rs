@@ -303,7 +303,7 @@ pub async fn ending_all_others_lets_none_escape(harness: &impl AdapterHarness) {
     let own = devices[0].reference().await;
 
     // Every change of id is held when its new id is there and its old one about to die.
-    let gate = race.hold(Call::Bury);
+    let gate = race.hold(Call::Tombstone);
     let mut requests = tokio::task::JoinSet::new();
     let mut held = 0;
     for (at, device) in devices.iter().enumerate().skip(1) {

@@ -13,8 +13,6 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::harness::Scene;
-
 /// The cookie that the suite's sessions have.
 pub(super) const COOKIE_NAME: &str = "session_id";
 
@@ -249,15 +247,5 @@ impl Reply {
             [""; 0],
             "the answer to a request that failed has no cookie"
         );
-    }
-}
-
-impl Scene {
-    /// Sends `line` and expects that the connection closes without an answer, or that it is a 500.
-    pub(super) async fn send_to_panic(&self, visitor: &Visitor, line: &str) {
-        let request = visitor.request(line, "1");
-        if let Ok(reply) = visitor.try_exchange(request).await {
-            assert_eq!(reply.status, 500, "the answer to a panic: {reply:?}");
-        }
     }
 }

@@ -2,8 +2,8 @@
 //! store errors before, after and long after their effect, crashes, lost and reordered responses, clock
 //! jumps.
 //!
-//! What runs is the code that applications run: [`SessionManager`](session_core::SessionManager), its
-//! driver and its plans, over [`MemoryStore`](session_store_memory::MemoryStore). Each store call and each
+//! What runs is the code that applications run: [`SessionManager`](session_core::SessionManager) and
+//! everything behind it, over [`MemoryStore`](session_store_memory::MemoryStore). Each store call and each
 //! pause of a handler is a point where the scheduler decides what happens next. An oracle watches every
 //! write and says what must hold after it; a [`Violation`] names the seed, which replays.
 //!

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use session_core::{Finished, ResponseHeader, ResponseHeaders, Session, SessionManager};
+use session_core::adapter::{CookieHeaders, Finished, ResponseHeader, ResponseHeaders};
+use session_core::{Session, SessionManager};
 
 use super::world::World;
 
@@ -208,10 +209,10 @@ pub(super) async fn serve(
 ) -> Answer {
     let header =
         cookie.map(|value| format!("theme=dark; {}={value}", server.config().cookie_name()));
-    let headers = header.iter().map(String::as_bytes);
+    let headers: Vec<_> = header.iter().map(String::as_bytes).collect();
     let handle = server.handle();
     let handler = async {
-        let session: Session = handle.load(headers).await?;
+        let session: Session = handle.load(&CookieHeaders(&headers)).await?;
         world.pause().await;
         act(&session, kind, id, &world).await
     };

@@ -9,8 +9,8 @@ use std::time::Duration;
 use session_core::store::StoreError;
 use session_core::{SessionConfig, SessionManager};
 
-use super::oracle::RequestLog;
-use super::requests::{Answer, serve};
+use super::oracle::Promise;
+use super::requests::{Answer, Kind, serve};
 use super::world::{
     MAX_SKEW_MILLIS, STORE_TIMEOUT, ScheduledStore, SeededRandom, ServerClock, State, StoreCall,
     Waiting, What, World,
@@ -33,10 +33,10 @@ pub fn simulate(mix: Mix, seed: u64) -> Result<usize, Box<Violation>> {
         steps += 1;
         let mut state = simulation.world.state();
         if steps == MAX_STEPS {
-            state
-                .oracle
-                .broken
-                .get_or_insert("the requests never come to rest".to_owned());
+            state.oracle.report(
+                Promise::EverythingComesToRest,
+                format!("the requests go on after {steps} steps"),
+            );
         }
         if state.oracle.broken.is_some() {
             break;
@@ -76,6 +76,7 @@ struct Simulation {
 struct Running {
     request: usize,
     visitor: usize,
+    kind: Kind,
     future: Pin<Box<dyn Future<Output = Answer>>>,
 }
 
@@ -176,20 +177,14 @@ impl Simulation {
         }
         self.to_start -= 1;
         let kind = self.mix.choose(&mut state.rng);
-        let request = state.oracle.requests.len();
         let cookie = self.jars[visitor].clone();
-        state.oracle.log(format!(
-            "#{request} {kind:?} starts for visitor {visitor}, cookie {cookie:.12?}"
-        ));
-        state
-            .oracle
-            .requests
-            .push(RequestLog::new(kind, cookie.clone()));
+        let request = state.oracle.starts(visitor, kind, cookie.clone());
         drop(state);
         let future = Box::pin(serve(server, self.world.clone(), request, kind, cookie));
         self.running.push(Running {
             request,
             visitor,
+            kind,
             future,
         });
         self.poll(self.running.len() - 1);
@@ -204,10 +199,10 @@ impl Simulation {
             waiting.request == request && !matches!(waiting.what, What::Deadline)
         };
         let Some(waiting) = state.waiting.iter().find(waits).cloned() else {
-            state
-                .oracle
-                .broken
-                .get_or_insert(format!("#{request} waits for nothing"));
+            state.oracle.report(
+                Promise::EverythingComesToRest,
+                format!("#{request} waits for nothing"),
+            );
             return;
         };
         let faulty = state.rng.f64() < self.fault_rate;
@@ -263,8 +258,7 @@ impl Simulation {
             Fault::CrashAfter => "crash after the effect",
         };
         let mut state = self.world.state();
-        state.oracle.faults_happened = true;
-        state.oracle.log(format!("#{request} store call: {name}"));
+        state.oracle.fault(request, name);
         let takes_effect = matches!(fault, Fault::ErrorAfter | Fault::CrashAfter)
             || (matches!(fault, Fault::Timeout) && state.rng.bool());
         drop(state);
@@ -312,7 +306,10 @@ impl Simulation {
     /// Runs a request until it waits again or ends.
     fn poll(&mut self, at: usize) {
         let Running {
-            request, visitor, ..
+            request,
+            visitor,
+            kind,
+            ..
         } = self.running[at];
         self.world.state().current = request;
         let future = &mut self.running[at].future;
@@ -320,7 +317,7 @@ impl Simulation {
         let answer = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(answer)) => Some(answer),
-            Err(panic) if self.world.state().oracle.requests[request].kind.panics() => {
+            Err(panic) if kind.panics() => {
                 drop(panic);
                 None
             }
@@ -359,7 +356,7 @@ fn server(world: &World, ahead_millis: u64) -> SessionManager {
         .on_dropped(move |_| {
             let mut state = watcher.state();
             let request = state.current;
-            state.oracle.requests[request].dropped = true;
+            state.oracle.dropped(request);
         })
         .build()
         .expect("the simulation's configuration is valid");
@@ -368,10 +365,9 @@ fn server(world: &World, ahead_millis: u64) -> SessionManager {
         ahead_millis,
     };
     let random = SeededRandom(world.clone());
-    SessionManager::with_clock_and_insecure_random(
-        config,
-        ScheduledStore(world.clone()),
-        clock,
-        random,
-    )
+    SessionManager::builder(config, ScheduledStore(world.clone()))
+        .clock(clock)
+        .insecure_random(random)
+        .build()
+        .unwrap()
 }

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
-use session_core::{Clock, Random, RandomError, Record, StoreKey, Timestamp};
+use session_core::store::{
+    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch,
+    async_trait,
+};
+use session_core::{Clock, Random, RandomError, Timestamp};
 use session_store_memory::MemoryStore;
 
 use super::oracle::Oracle;
@@ -48,7 +51,7 @@ pub(super) enum What {
     Store(Box<StoreCall>),
     /// The deadline over the request's store calls.
     Deadline,
-    /// A pause of the handler, or of the driver between two tries.
+    /// A pause of the handler, or of a commit between two tries.
     Pause,
 }
 
@@ -105,9 +108,11 @@ impl World {
         let store = self.state().store.clone();
         let reply = match call {
             StoreCall::Load(key, now) => Reply::Loaded(ready(store.load(key, *now))),
-            StoreCall::Save(key, record, expect, now) => {
-                Reply::Outcome(ready(store.save(key, record.clone(), *expect, *now)))
-            }
+            StoreCall::Save(key, record, expect, now) => Reply::Outcome(ready(store.save(
+                key,
+                record.clone(),
+                SaveOptions::new(*expect, *now),
+            ))),
             StoreCall::Touch(key, touch, now) => {
                 Reply::Outcome(ready(store.touch(key, *touch, *now)))
             }
@@ -186,9 +191,9 @@ impl SessionStore for ScheduledStore {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
         outcome(
             self.0
                 .wait_for(What::Store(Box::new(StoreCall::Save(

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch};
-use session_core::{
-    Clock as _, Lifetime, LiveRecord, Record, RecordState, SessionData, StoreKey, SystemClock,
-    Timestamp, UserBinding, Version,
+use session_core::store::{
+    EndedBy, Expect, Lifetime, LiveRecord, Record, RecordFlags, RecordState, SaveOptions,
+    SaveOutcome, SessionData, SessionStore, StoreError, StoreKey, Touch, Version,
 };
+use session_core::{Clock as _, SessionUser, SystemClock, Timestamp};
 
 use super::harness::StoreHarness;
 use super::records::{
-    after, data, fresh_handle, fresh_key, fresh_name, fresh_version, just_before,
+    after, data, former, fresh_key, fresh_name, fresh_reference, fresh_version, just_before,
 };
 use super::verdict::{assert_same, assert_saved};
 
@@ -38,7 +38,7 @@ impl<S: SessionStore> Bench<S> {
             store: Arc::new(store),
             second,
             now: SystemClock.now(),
-            data: data(&[("cart", json!(["bread", "salt"])), ("theme", json!("dark"))]).await,
+            data: data(&[("cart", json!(["bread", "salt"])), ("theme", json!("dark"))]),
         }
     }
 
@@ -50,41 +50,45 @@ impl<S: SessionStore> Bench<S> {
     /// A live record that has every field, each time different, and shares only its data with others.
     pub(super) fn live(&self) -> Record {
         let minutes_ago = |count| before(self.now, count * MINUTE_MILLIS + 1);
-        let mut live = LiveRecord::new(self.data.clone(), minutes_ago(9), fresh_handle());
+        let mut live = LiveRecord::new(self.data.clone(), minutes_ago(9), fresh_reference());
         live.last_active_at = minutes_ago(3);
-        live.lifetime = Some(Lifetime {
-            idle: Duration::from_millis(7_200_123),
-            absolute: Duration::from_millis(86_400_456),
-        });
-        live.user = Some(UserBinding::new(fresh_name(), minutes_ago(5)).into());
+        (live.absolute_from, live.absolute_end) = (minutes_ago(7), self.minutes(700));
+        live.persistent = Some(true);
+        live.flags = RecordFlags::from_bits(0x8001);
+        live.set_reserved(data(&[("flash", json!(["saved"]))]))
+            .expect("a small entry fits");
+        live.lifetime = Some(Lifetime::new(
+            Duration::from_millis(7_200_123),
+            Duration::from_millis(86_400_456),
+        ));
+        live.user = Some(SessionUser::new(fresh_name(), minutes_ago(5)).into());
         self.record(RecordState::Live(live))
     }
 
     /// A live record without anything that a record can do without.
     pub(super) fn plain(&self) -> Record {
-        let live = LiveRecord::new(SessionData::empty(), self.now, fresh_handle());
+        let live = LiveRecord::new(SessionData::empty(), self.now, fresh_reference());
         self.record(RecordState::Live(live))
     }
 
     /// A live record with this data.
     pub(super) fn live_with(&self, data: SessionData) -> Record {
-        let mut live = LiveRecord::new(data, self.now, fresh_handle());
-        live.user = Some(UserBinding::new(fresh_name(), self.now).into());
+        let mut live = LiveRecord::new(data, self.now, fresh_reference());
+        live.user = Some(SessionUser::new(fresh_name(), self.now).into());
         self.record(RecordState::Live(live))
     }
 
     /// The record of an ended session.
     pub(super) fn ended(&self) -> Record {
-        let at = just_before(self.now);
-        self.record(RecordState::Ended { at })
+        let (at, former) = (just_before(self.now), former());
+        self.record(RecordState::ended(at, EndedBy::OtherSession, former))
     }
 
     /// The record of a session that moved to another key.
     pub(super) fn superseded(&self) -> Record {
-        self.record(RecordState::Superseded {
-            successor: fresh_key(),
-            at: just_before(self.now),
-        })
+        let (successor, version) = (fresh_key(), fresh_version());
+        let at = just_before(self.now);
+        self.record(RecordState::superseded(successor, version, at, former()))
     }
 
     /// One tombstone of each kind.
@@ -98,21 +102,17 @@ impl<S: SessionStore> Bench<S> {
     }
 
     fn record(&self, state: RecordState) -> Record {
-        Record {
-            version: fresh_version(),
-            expires_at: self.minutes(LIFETIME_MINUTES),
-            state,
-        }
+        Record::new(fresh_version(), self.minutes(LIFETIME_MINUTES), state)
     }
 
     /// A touch of `record`, now, that lets it live half as long again.
     pub(super) fn touch_of(&self, record: &Record) -> Touch {
-        Touch {
-            expected: record.version,
-            version: fresh_version(),
-            last_active_at: self.now,
-            expires_at: self.minutes(LIFETIME_MINUTES * 3 / 2),
-        }
+        Touch::new(
+            record.version,
+            fresh_version(),
+            self.now,
+            self.minutes(LIFETIME_MINUTES * 3 / 2),
+        )
     }
 
     pub(super) async fn load(&self, key: StoreKey) -> Option<Record> {
@@ -146,7 +146,9 @@ impl<S: SessionStore> Bench<S> {
     ) -> SaveOutcome {
         works(
             "save",
-            self.store.save(&key, record.clone(), expect, now).await,
+            self.store
+                .save(&key, record.clone(), SaveOptions::new(expect, now))
+                .await,
         )
     }
 

@@ -7,12 +7,11 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore};
-use session_core::{Record, StoreKey};
+use session_core::store::{Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreKey};
 
 use super::bench::{Bench, works};
 use super::harness::{StoreHarness, skipped};
-use super::records::{after, fresh_key, just_before, touched};
+use super::records::{after, altered, fresh_key, just_before, touched};
 use super::verdict::{assert_one_of, assert_same, assert_saved};
 
 /// After how many polls a call is no longer dropped.
@@ -32,9 +31,11 @@ pub async fn a_dropped_create_happened_or_did_not(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     for_every_cut(async |cut| {
         let (key, new) = (fresh_key(), bench.live());
-        let call = bench
-            .store
-            .save(&key, new.clone(), Expect::Absent, bench.now);
+        let call = bench.store.save(
+            &key,
+            new.clone(),
+            SaveOptions::new(Expect::Absent, bench.now),
+        );
         let answer = cut.after(call).await;
         assert_settles(&bench, key, None, &new).await;
         answer.is_some()
@@ -49,7 +50,9 @@ pub async fn a_dropped_save_happened_or_did_not(harness: &impl StoreHarness) {
         let (old, new) = (bench.live(), bench.plain());
         let key = bench.stored(&old).await;
         let expect = Expect::Version(old.version);
-        let call = bench.store.save(&key, new.clone(), expect, bench.now);
+        let call = bench
+            .store
+            .save(&key, new.clone(), SaveOptions::new(expect, bench.now));
         let answer = cut.after(call).await;
         assert_settles(&bench, key, Some(&old), &new).await;
         answer.is_some()
@@ -106,10 +109,7 @@ pub async fn a_dropped_sweep_takes_nothing_alive(harness: &impl StoreHarness) {
     for_every_cut(async |cut| {
         let mut keys = Vec::new();
         for expires_at in [bench.minutes(10), just_before(now), now] {
-            let expired = Record {
-                expires_at,
-                ..bench.live()
-            };
+            let expired = altered(bench.live(), |record| record.expires_at = expires_at);
             keys.push(bench.stored(&expired).await);
         }
         let answer = cut.after(bench.store.delete_expired(now, 10)).await;
@@ -172,10 +172,9 @@ async fn assert_settles<S: SessionStore>(
     old: Option<&Record>,
     new: &Record,
 ) {
-    let next = Record {
-        expires_at: after(new.expires_at, 1),
-        ..bench.live()
-    };
+    let next = altered(bench.live(), |record| {
+        record.expires_at = after(new.expires_at, 1)
+    });
     let found = bench.load(key).await;
     assert_one_of(found.as_ref(), &[old, Some(new)], "after a dropped call");
     let outcome = save_over(bench, key, found.as_ref(), &next).await;
@@ -202,7 +201,7 @@ async fn save_over<S: SessionStore>(
     let expect = current.map_or(Expect::Absent, |record| Expect::Version(record.version));
     let answer = bench
         .store
-        .save(&key, next.clone(), expect, bench.now)
+        .save(&key, next.clone(), SaveOptions::new(expect, bench.now))
         .await;
     works("save", answer)
 }

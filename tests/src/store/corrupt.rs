@@ -1,7 +1,9 @@
 //! What isn't a record is reported and left alone.
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, StoreErrorKind};
-use session_core::{DecodeError, Record, StoreKey};
+use session_core::store::{
+    DecodeError, Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError,
+    StoreErrorKind, StoreKey,
+};
 
 use super::bench::Bench;
 use super::harness::{StoreHarness, skipped};
@@ -53,7 +55,7 @@ pub async fn an_unreadable_record_is_not_overwritten(harness: &impl StoreHarness
         for expect in [Expect::Absent, Expect::Version(fresh_version())] {
             let answer = bench
                 .store
-                .save(&key, next.clone(), expect, bench.now)
+                .save(&key, next.clone(), SaveOptions::new(expect, bench.now))
                 .await;
             assert_refused(answer, kind, "a save");
             assert_unreadable(&bench, key, kind).await;

@@ -1,11 +1,10 @@
 //! Expired is missing, for every method, whether or not anything has been removed.
 
-use session_core::Record;
 use session_core::store::Expect;
 
 use super::bench::Bench;
 use super::harness::StoreHarness;
-use super::records::{after, fresh_version, just_before};
+use super::records::{after, altered, fresh_version, just_before};
 use super::verdict::{assert_missing, assert_same, assert_saved};
 
 /// A record is there until the last millisecond before its expiry, and missing from the very moment of
@@ -15,10 +14,9 @@ pub async fn a_record_is_missing_from_its_expiry_on(harness: &impl StoreHarness)
     let second = bench.minutes(15).as_unix_secs() * 1000;
     // Engines that count in seconds round one of these to another time.
     for millis in [0, 1, 499, 500, 999] {
-        let record = Record {
-            expires_at: after(Default::default(), second + millis),
-            ..bench.live()
-        };
+        let record = altered(bench.live(), |record| {
+            record.expires_at = after(Default::default(), second + millis)
+        });
         let key = bench.stored(&record).await;
         let found = bench.load_at(key, just_before(record.expires_at)).await;
         assert_same(
@@ -42,10 +40,9 @@ pub async fn create_replaces_an_expired_record(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     for expired in bench.one_of_each() {
         let key = bench.stored(&expired).await;
-        let next = Record {
-            expires_at: after(expired.expires_at, 60_000),
-            ..bench.live()
-        };
+        let next = altered(bench.live(), |record| {
+            record.expires_at = after(expired.expires_at, 60_000)
+        });
         let outcome = bench
             .save_at(key, &next, Expect::Absent, expired.expires_at)
             .await;
@@ -66,10 +63,9 @@ pub async fn save_on_an_expired_record_is_missing(harness: &impl StoreHarness) {
         let key = bench.stored(&expired).await;
         for late in [0, 1, 60_000] {
             let now = after(expired.expires_at, late);
-            let next = Record {
-                expires_at: after(now, 60_000),
-                ..bench.live()
-            };
+            let next = altered(bench.live(), |record| {
+                record.expires_at = after(now, 60_000)
+            });
             for version in [expired.version, fresh_version()] {
                 let outcome = bench
                     .save_at(key, &next, Expect::Version(version), now)

@@ -1,7 +1,8 @@
 //! An engine that fails is an error: never "missing", never "saved", and never a lie about the write.
 
-use session_core::store::{Expect, SessionStore, StoreError, StoreErrorKind};
-use session_core::{Record, StoreKey};
+use session_core::store::{
+    Expect, Record, SaveOptions, SessionStore, StoreError, StoreErrorKind, StoreKey,
+};
 
 use super::bench::Bench;
 use super::harness::{StoreHarness, skipped};
@@ -37,7 +38,7 @@ pub async fn a_failed_save_is_an_error(harness: &impl StoreHarness) {
         let expect = Expect::Version(record.version);
         let answer = bench
             .store
-            .save(&key, next.clone(), expect, bench.now)
+            .save(&key, next.clone(), SaveOptions::new(expect, bench.now))
             .await;
         let error = assert_error(answer, "a save whose engine failed");
         assert_truthful(&bench, key, &error, Some(&record), Some(&next)).await;
@@ -46,7 +47,11 @@ pub async fn a_failed_save_is_an_error(harness: &impl StoreHarness) {
         harness.fail_next(&bench.store).await;
         let answer = bench
             .store
-            .save(&key, next.clone(), Expect::Absent, bench.now)
+            .save(
+                &key,
+                next.clone(),
+                SaveOptions::new(Expect::Absent, bench.now),
+            )
             .await;
         let error = assert_error(answer, "a create whose engine failed");
         assert_truthful(&bench, key, &error, None, Some(&next)).await;

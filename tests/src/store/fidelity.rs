@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore as _};
-use session_core::{Lifetime, Record, RecordState, StoreKey, Timestamp, UserBinding};
+use session_core::store::{
+    Expect, Lifetime, Record, RecordState, SaveOptions, SaveOutcome, SessionStore as _, StoreKey,
+};
+use session_core::{SessionUser, Timestamp};
 
 use super::bench::{Bench, works};
 use super::harness::{StoreHarness, skipped};
-use super::records::{after, data, fresh_key, fresh_version, just_before, treacherous_values};
+use super::records::{
+    after, altered, data, fresh_key, fresh_version, just_before, treacherous_values,
+};
 use super::verdict::{assert_missing, assert_same, assert_saved};
 
 /// Where nothing was stored, `load` finds nothing, and doesn't make it so that something is there
@@ -43,7 +47,7 @@ fn set_user(record: &mut Record, name: &str) {
     let RecordState::Live(live) = &mut record.state else {
         panic!("only live records have a user");
     };
-    live.user = Some(UserBinding::new(name, live.created_at).into());
+    live.user = Some(SessionUser::new(name, live.created_at).into());
 }
 
 /// Data is bytes: NUL, characters of four bytes, the order of keys and the spelling of numbers stay as
@@ -51,15 +55,12 @@ fn set_user(record: &mut Record, name: &str) {
 pub async fn data_comes_back_byte_for_byte(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     for (content, value) in treacherous_values() {
-        let record = bench.live_with(data(&[("", value)]).await);
+        let record = bench.live_with(data(&[("", value)]));
         let key = bench.stored(&record).await;
         let when = format!("after a create of data with {content}");
         bench.assert_holds(key, &record, &when).await;
 
-        let replacement = Record {
-            version: fresh_version(),
-            ..record.clone()
-        };
+        let replacement = altered(record.clone(), |record| record.version = fresh_version());
         let outcome = bench.save(key, &replacement, record.version).await;
         assert_saved(&outcome, &format!("a save of data with {content}"));
         let when = format!("after a save of data with {content}");
@@ -77,10 +78,10 @@ pub async fn extreme_times_come_back(harness: &impl StoreHarness) {
     };
     live.created_at = Timestamp::default();
     live.last_active_at = just_before(Timestamp::MAX);
-    live.lifetime = Some(Lifetime {
-        idle: Duration::from_millis(1),
-        absolute: Timestamp::MAX.saturating_since(Timestamp::default()),
-    });
+    live.lifetime = Some(Lifetime::new(
+        Duration::from_millis(1),
+        Timestamp::MAX.saturating_since(Timestamp::default()),
+    ));
     let key = bench.stored(&record).await;
     bench
         .assert_holds(key, &record, "after a create with extreme times")
@@ -173,7 +174,9 @@ pub async fn all_clients_see_every_write(harness: &impl StoreHarness) {
     let expect = Expect::Version(created.version);
     let outcome = works(
         "save",
-        other.save(&key, saved.clone(), expect, bench.now).await,
+        other
+            .save(&key, saved.clone(), SaveOptions::new(expect, bench.now))
+            .await,
     );
     assert_saved(&outcome, "a save of what another client created");
     bench

@@ -1,7 +1,6 @@
 //! What a store's author provides.
 
-use session_core::StoreKey;
-use session_core::store::SessionStore;
+use session_core::store::{SessionStore, StoreKey};
 
 /// Makes stores for the suite, and does to them what only their author can.
 ///

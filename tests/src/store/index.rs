@@ -1,12 +1,11 @@
 //! The index of sessions by user. A store without one skips these clauses.
 
-use session_core::UserKey;
-use session_core::store::{AddOutcome, IndexEntry, SessionStore, UserIndex};
+use session_core::store::{AddOutcome, IndexEntry, SessionStore, UserIndex, UserKey};
 
 use super::bench::{Bench, works};
 use super::harness::{StoreHarness, skipped};
 use super::overlap::{CONTENDERS, Call, Contender, Race};
-use super::records::{after, fresh_handle, fresh_key, fresh_name};
+use super::records::{after, altered, fresh_key, fresh_name, fresh_reference};
 
 /// A bench whose store has an index, or a word about the clause that can't run.
 macro_rules! bench_with_index {
@@ -27,12 +26,12 @@ impl<S: SessionStore> Bench<S> {
 
     /// An entry of a session of its own, added `millis` milliseconds from now.
     fn entry(&self, millis: u64) -> IndexEntry {
-        IndexEntry {
-            key: fresh_key(),
-            handle: fresh_handle(),
-            added_at: after(self.now, millis),
-            expires_at: self.minutes(30),
-        }
+        IndexEntry::new(
+            fresh_key(),
+            fresh_reference(),
+            after(self.now, millis),
+            self.minutes(30),
+        )
     }
 
     async fn add(&self, user: &UserKey, entry: IndexEntry, cap: Option<usize>) -> AddOutcome {
@@ -86,11 +85,10 @@ pub async fn index_entries_come_back(harness: &impl StoreHarness) {
 pub async fn an_index_entry_is_replaced_by_its_key(harness: &impl StoreHarness) {
     let bench = bench_with_index!(harness, "an_index_entry_is_replaced_by_its_key");
     let (user, entries) = bench.user_with(1).await;
-    let renewed = IndexEntry {
-        added_at: after(bench.now, 7),
-        expires_at: bench.minutes(60),
-        ..entries[0]
-    };
+    let renewed = altered(entries[0], |entry| {
+        entry.added_at = after(bench.now, 7);
+        entry.expires_at = bench.minutes(60);
+    });
     let outcome = bench.add(&user, renewed, None).await;
     assert_eq!(outcome, AddOutcome::Added(1), "the key counts once");
     assert_eq!(bench.list(&user).await, [renewed]);
@@ -119,10 +117,7 @@ pub async fn an_index_entry_is_missing_from_its_expiry_on(harness: &impl StoreHa
     let listed = works("list", bench.index().list(&user, expiry).await);
     assert_eq!(listed, [], "at the expiry");
 
-    let late = IndexEntry {
-        expires_at: bench.minutes(90),
-        ..bench.entry(9)
-    };
+    let late = altered(bench.entry(9), |entry| entry.expires_at = bench.minutes(90));
     let outcome = works("add", bench.index().add(&user, late, Some(1), expiry).await);
     assert_eq!(outcome, AddOutcome::Added(1), "expired entries don't count");
 }
@@ -133,10 +128,9 @@ pub async fn the_index_counts_sessions_against_the_cap(harness: &impl StoreHarne
     let bench = bench_with_index!(harness, "the_index_counts_sessions_against_the_cap");
     let (user, mut entries) = bench.user_with(2).await;
     // The first session is being rotated: it has two ids for a moment.
-    let second_id = IndexEntry {
-        handle: entries[0].handle,
-        ..bench.entry(5)
-    };
+    let second_id = altered(bench.entry(5), |entry| {
+        entry.reference = entries[0].reference
+    });
     let outcome = bench.add(&user, second_id, Some(2)).await;
     assert_eq!(
         outcome,
@@ -208,10 +202,7 @@ pub async fn a_sweep_removes_expired_index_entries(harness: &impl StoreHarness) 
     }
     let (ada, _) = bench.user_with(3).await;
     let (bob, _) = bench.user_with(2).await;
-    let lasting = IndexEntry {
-        expires_at: bench.minutes(90),
-        ..bench.entry(9)
-    };
+    let lasting = altered(bench.entry(9), |entry| entry.expires_at = bench.minutes(90));
     bench.add(&bob, lasting, None).await;
     let later = bench.minutes(30);
     assert_eq!(bench.sweep(later, 2).await, 2, "up to the limit");

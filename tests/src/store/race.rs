@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use session_core::store::{Expect, SaveOutcome, SessionStore};
-use session_core::{LiveRecord, Record, RecordState, StoreKey, Timestamp};
+use session_core::Timestamp;
+use session_core::store::{
+    Expect, LiveRecord, Record, RecordState, SaveOptions, SaveOutcome, SessionStore, StoreKey,
+};
 
 use super::bench::{Bench, works};
 use super::harness::StoreHarness;
@@ -114,10 +116,13 @@ async fn increment<S: SessionStore>(client: Arc<Watched<S>>, key: StoreKey, now:
         next.version = fresh_version();
         set_count(&mut next, count(&current) + 1);
         let expect = Expect::Version(current.version);
-        match works("save", client.save(&key, next, expect, now).await) {
+        match works(
+            "save",
+            client.save(&key, next, SaveOptions::new(expect, now)).await,
+        ) {
             SaveOutcome::Saved => return,
             SaveOutcome::Conflict(record) => carried = record,
-            SaveOutcome::Missing => panic!("`save` lost a record while others saved it"),
+            _ => panic!("`save` lost a record while others saved it"),
         }
     }
     panic!(
@@ -187,7 +192,9 @@ impl History {
             let expect = Expect::Version(pair[0].version);
             let outcome = works(
                 "save",
-                client.save(&key, pair[1].clone(), expect, now).await,
+                client
+                    .save(&key, pair[1].clone(), SaveOptions::new(expect, now))
+                    .await,
             );
             assert_saved(&outcome, "a save by the only writer");
             self.seen.fetch_max(at, Ordering::SeqCst);

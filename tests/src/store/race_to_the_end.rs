@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use session_core::store::{Expect, SaveOutcome, SessionStore, Touch};
-use session_core::{Record, StoreKey, Timestamp};
+use session_core::Timestamp;
+use session_core::store::{
+    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreKey, Touch,
+};
 
 use super::bench::{Bench, works};
 use super::harness::{StoreHarness, skipped};
@@ -49,7 +51,9 @@ async fn end<S: SessionStore>(
         let expect = Expect::Version(current.version);
         let outcome = works(
             "save",
-            client.save(&key, tombstone.clone(), expect, now).await,
+            client
+                .save(&key, tombstone.clone(), SaveOptions::new(expect, now))
+                .await,
         );
         if outcome == SaveOutcome::Saved {
             return;
@@ -73,14 +77,17 @@ async fn keep_alive<S: SessionStore>(
         }
         if at.is_multiple_of(2) {
             let expect = Expect::Version(current.version);
-            works("save", client.save(&key, next, expect, now).await);
+            works(
+                "save",
+                client.save(&key, next, SaveOptions::new(expect, now)).await,
+            );
         } else {
-            let touch = Touch {
-                expected: current.version,
-                version: next.version,
-                last_active_at: now,
-                expires_at: after(next.expires_at, 1),
-            };
+            let touch = Touch::new(
+                current.version,
+                next.version,
+                now,
+                after(next.expires_at, 1),
+            );
             works("touch", client.touch(&key, touch, now).await);
         }
     }

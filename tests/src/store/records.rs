@@ -1,15 +1,14 @@
 //! What the clauses store: records as the core makes them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use session_core::store::{Expect, SaveOutcome, SessionStore, StoreError, Touch, async_trait};
-use session_core::{
-    DEFAULT_PAYLOAD_LIMIT, Error, OsRandom, Random as _, Record, RecordState, Session,
-    SessionConfig, SessionData, SessionManager, SessionRef, StoreKey, Timestamp, Version,
+use session_core::store::{
+    FormerSession, Record, RecordState, SessionData, StoreKey, Touch, UserKey, Version,
 };
+use session_core::{DEFAULT_PAYLOAD_LIMIT, OsRandom, Random as _, SessionRef, Timestamp};
 
 /// A key that nothing has been stored under.
 pub(super) fn fresh_key() -> StoreKey {
@@ -21,9 +20,21 @@ pub(super) fn fresh_version() -> Version {
     Version::from_bytes(random())
 }
 
-/// A public handle that no record has had.
-pub(super) fn fresh_handle() -> SessionRef {
+/// A public reference that no record has had.
+pub(super) fn fresh_reference() -> SessionRef {
     SessionRef::from_bytes(random())
+}
+
+/// Whose session a tombstone stands for: one that no record has had.
+pub(super) fn former() -> FormerSession {
+    let user = UserKey::of(&fresh_name());
+    FormerSession::new(Some(fresh_reference()), Some(user))
+}
+
+/// `value` with one thing changed.
+pub(super) fn altered<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut value);
+    value
 }
 
 /// A user's name that no record has had, for telling records apart by more than their version.
@@ -94,60 +105,11 @@ pub(super) fn treacherous_values() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Session data with these values, encoded by the core itself: a session is filled, and what it saves is
-/// caught.
-pub(super) async fn data(values: &[(&str, Value)]) -> SessionData {
-    let caught = Catcher::default();
-    let config = SessionConfig::builder([7; 32])
-        .build()
-        .expect("the secret is long enough");
-    let handle = SessionManager::new(config, caught.clone()).handle();
-    let no_cookies: [&[u8]; 0] = [];
-    let visit = async {
-        let session: Session = handle.load(no_cookies).await?;
-        values
-            .iter()
-            .try_for_each(|(key, value)| session.set(*key, value))
-    };
-    let (filled, finished): (Result<(), Error>, _) = handle.run(visit).await;
-    filled.expect("the values fit into a session");
-    assert!(
-        finished.error().is_none(),
-        "the catcher takes every session"
-    );
-    let saved = caught.0.lock().expect("nothing panics under this lock");
-    let record = saved
-        .as_ref()
-        .expect("a session with values in it is saved");
-    record
-        .live()
-        .expect("a session that wasn't ended is alive")
-        .data
-        .clone()
-}
-
-/// A store that remembers the last record it was given.
-#[derive(Clone, Default)]
-struct Catcher(Arc<Mutex<Option<Record>>>);
-
-#[async_trait]
-impl SessionStore for Catcher {
-    async fn load(&self, _: &StoreKey, _: Timestamp) -> Result<Option<Record>, StoreError> {
-        Ok(None)
-    }
-
-    async fn save(
-        &self,
-        _: &StoreKey,
-        record: Record,
-        _: Expect,
-        _: Timestamp,
-    ) -> Result<SaveOutcome, StoreError> {
-        *self.0.lock().expect("nothing panics under this lock") = Some(record);
-        Ok(SaveOutcome::Saved)
-    }
-
-    async fn delete(&self, _: &StoreKey) -> Result<(), StoreError> {
-        Ok(())
-    }
+/// Session data with these values.
+pub(super) fn data(values: &[(&str, Value)]) -> SessionData {
+    let values = values
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone()));
+    let object = Value::Object(values.collect());
+    SessionData::from_json(object.to_string().as_bytes()).expect("an object is session data")
 }

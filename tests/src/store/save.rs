@@ -1,11 +1,10 @@
 //! `save` does what it was asked if what it expects is there, and otherwise nothing.
 
-use session_core::store::SaveOutcome;
-use session_core::{Record, Version};
+use session_core::store::{SaveOutcome, Version};
 
 use super::bench::Bench;
 use super::harness::StoreHarness;
-use super::records::{after, fresh_key, fresh_version, just_before};
+use super::records::{after, altered, fresh_key, fresh_version, just_before};
 use super::verdict::{assert_conflict, assert_missing, assert_same, assert_saved};
 
 /// Where nothing is expected, nothing is overwritten: a live record stays, and the answer is a conflict.
@@ -109,10 +108,7 @@ pub async fn save_replaces_every_field(harness: &impl StoreHarness) {
     for before in &kinds {
         for next in &kinds {
             let key = bench.stored(before).await;
-            let next = Record {
-                version: fresh_version(),
-                ..next.clone()
-            };
+            let next = altered(next.clone(), |record| record.version = fresh_version());
             let outcome = bench.save(key, &next, before.version).await;
             assert_saved(&outcome, "a save that expects the current version");
             bench
@@ -128,11 +124,10 @@ pub async fn save_sets_the_expiry_as_given(harness: &impl StoreHarness) {
     let mut current = bench.live();
     let key = bench.stored(&current).await;
     for minutes in [10, 40, 15] {
-        let next = Record {
-            version: fresh_version(),
-            expires_at: after(bench.minutes(minutes), 7),
-            ..current.clone()
-        };
+        let next = altered(current.clone(), |record| {
+            record.version = fresh_version();
+            record.expires_at = after(bench.minutes(minutes), 7);
+        });
         let outcome = bench.save(key, &next, current.version).await;
         assert_saved(&outcome, "a save that changes the expiry");
         let found = bench.load_at(key, just_before(next.expires_at)).await;
@@ -162,10 +157,9 @@ pub async fn versions_are_stored_as_given(harness: &impl StoreHarness) {
         [0x80; 16],
         *b"\0\0zeroes inside\0",
     ] {
-        let next = Record {
-            version: Version::from_bytes(bytes),
-            ..bench.live()
-        };
+        let next = altered(bench.live(), |record| {
+            record.version = Version::from_bytes(bytes)
+        });
         let outcome = bench.save(key, &next, current.version).await;
         assert_saved(&outcome, "a save that expects the version last saved");
         bench

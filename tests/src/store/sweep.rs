@@ -3,13 +3,13 @@
 //! Whether a record has really been removed shows at an earlier `now`: one that is merely expired would
 //! be found there.
 
-use session_core::store::{Expect, SessionStore};
-use session_core::{Record, StoreKey, Timestamp};
+use session_core::Timestamp;
+use session_core::store::{Expect, SessionStore, StoreKey};
 
 use super::bench::Bench;
 use super::corrupt::NOT_A_RECORD;
 use super::harness::{StoreHarness, skipped};
-use super::records::{after, fresh_key, fresh_version, just_before};
+use super::records::{after, altered, fresh_key, fresh_version, just_before};
 use super::verdict::{assert_error, assert_same, assert_saved};
 
 /// Larger than what any clause stores.
@@ -62,10 +62,7 @@ pub async fn a_sweep_keeps_what_has_not_expired(harness: &impl StoreHarness) {
     let mut kept = Vec::new();
     for expires_at in [after(now, 1), bench.minutes(20), Timestamp::MAX] {
         for record in bench.one_of_each() {
-            let record = Record {
-                expires_at,
-                ..record
-            };
+            let record = altered(record, |record| record.expires_at = expires_at);
             kept.push((bench.stored(&record).await, record));
         }
     }
@@ -109,10 +106,7 @@ pub async fn a_sweep_respects_its_limit(harness: &impl StoreHarness) {
 pub async fn a_sweep_goes_by_the_latest_expiry(harness: &impl StoreHarness) {
     let bench = Bench::new(harness).await;
     let (early, late) = (bench.minutes(15), bench.minutes(30));
-    let expiring = |expires_at| Record {
-        expires_at,
-        ..bench.live()
-    };
+    let expiring = |expires_at| altered(bench.live(), |record| record.expires_at = expires_at);
 
     let touched = expiring(early);
     let touched_key = bench.stored(&touched).await;
@@ -216,11 +210,10 @@ async fn store_one_of_each<S: SessionStore>(
 ) -> Vec<StoreKey> {
     let mut keys = Vec::new();
     for record in bench.one_of_each() {
-        let record = Record {
-            version: fresh_version(),
-            expires_at,
-            ..record
-        };
+        let record = altered(record, |record| {
+            record.version = fresh_version();
+            record.expires_at = expires_at;
+        });
         keys.push(bench.stored(&record).await);
     }
     keys

@@ -1,10 +1,10 @@
 //! Tombstones are records, and keep an ended session ended until they expire.
 
-use session_core::{Record, RecordState};
+use session_core::store::Record;
 
 use super::bench::Bench;
 use super::harness::StoreHarness;
-use super::records::{after, fresh_key, fresh_version, just_before};
+use super::records::{after, fresh_version, just_before};
 use super::verdict::{assert_conflict, assert_missing, assert_same, assert_saved};
 
 /// A tombstone comes back with everything in it, the successor and the time of death included, whether
@@ -70,19 +70,16 @@ pub async fn a_tombstone_is_replaced_by_its_version(harness: &impl StoreHarness)
     let states = [
         bench.ended().state,
         bench.live().state,
-        RecordState::Superseded {
-            successor: fresh_key(),
-            at: bench.now,
-        },
+        bench.superseded().state,
     ];
     for state in states {
         for tombstone in bench.tombstones() {
             let key = bench.stored(&tombstone).await;
-            let next = Record {
-                version: fresh_version(),
-                expires_at: after(tombstone.expires_at, 60_000),
-                state: state.clone(),
-            };
+            let next = Record::new(
+                fresh_version(),
+                after(tombstone.expires_at, 60_000),
+                state.clone(),
+            );
             let outcome = bench.save(key, &next, tombstone.version).await;
             assert_saved(&outcome, "a save that expects a tombstone's version");
             bench

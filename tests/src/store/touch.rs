@@ -1,12 +1,11 @@
 //! `touch` notes activity, and nothing else.
 
-use session_core::store::Touch;
-use session_core::{Record, Version};
+use session_core::store::Version;
 
 use super::bench::Bench;
 use super::harness::StoreHarness;
 use super::records::{
-    after, data, fresh_key, fresh_version, just_before, touched, treacherous_values,
+    after, altered, data, fresh_key, fresh_version, just_before, touched, treacherous_values,
 };
 use super::verdict::{assert_conflict, assert_missing, assert_same, assert_saved};
 
@@ -16,7 +15,7 @@ pub async fn touch_moves_version_activity_and_expiry(harness: &impl StoreHarness
     let bench = Bench::new(harness).await;
     let mut records = vec![bench.live(), bench.plain()];
     for (_, value) in treacherous_values() {
-        records.push(bench.live_with(data(&[("", value)]).await));
+        records.push(bench.live_with(data(&[("", value)])));
     }
     for record in records {
         let key = bench.stored(&record).await;
@@ -62,11 +61,10 @@ pub async fn touch_never_moves_a_time_back(harness: &impl StoreHarness) {
     ];
     for (which, last_active_at, expires_at) in cases {
         let key = bench.stored(&record).await;
-        let touch = Touch {
-            last_active_at,
-            expires_at,
-            ..bench.touch_of(&record)
-        };
+        let touch = altered(bench.touch_of(&record), |touch| {
+            touch.last_active_at = last_active_at;
+            touch.expires_at = expires_at;
+        });
         let outcome = bench.touch(key, touch).await;
         assert_saved(&outcome, &format!("a touch with {which}"));
         let when = format!("after a touch with {which}");
@@ -87,10 +85,7 @@ pub async fn touch_with_another_version_conflicts(harness: &impl StoreHarness) {
     let mut nearly = *current.version.as_bytes();
     nearly[15] ^= 1;
     for expected in [first.version, fresh_version(), Version::from_bytes(nearly)] {
-        let touch = Touch {
-            expected,
-            ..bench.touch_of(&current)
-        };
+        let touch = altered(bench.touch_of(&current), |touch| touch.expected = expected);
         let outcome = bench.touch(key, touch).await;
         assert_conflict(&outcome, &current, "a touch that expects another version");
         let when = "after a touch that expected another version";
@@ -142,10 +137,9 @@ pub async fn a_save_from_before_a_touch_conflicts(harness: &impl StoreHarness) {
         .assert_holds(key, &touched, "after writes from before a touch")
         .await;
 
-    let next = Record {
-        expires_at: after(bench.now, 600_000),
-        ..bench.live()
-    };
+    let next = altered(bench.live(), |record| {
+        record.expires_at = after(bench.now, 600_000)
+    });
     let outcome = bench.save(key, &next, touch.version).await;
     assert_saved(
         &outcome,

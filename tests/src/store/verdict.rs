@@ -2,8 +2,7 @@
 
 use std::fmt::Debug;
 
-use session_core::store::{SaveOutcome, StoreError};
-use session_core::{Record, RecordState};
+use session_core::store::{Record, RecordState, SaveOutcome, StoreError};
 
 /// `what` must have been answered [`SaveOutcome::Saved`].
 #[track_caller]
@@ -102,9 +101,9 @@ pub(super) fn assert_error<T: Debug>(answer: Result<T, StoreError>, what: &str) 
 fn describe(outcome: &SaveOutcome) -> String {
     match outcome {
         SaveOutcome::Saved => "Saved".into(),
-        SaveOutcome::Missing => "Missing".into(),
         SaveOutcome::Conflict(None) => "Conflict".into(),
         SaveOutcome::Conflict(Some(record)) => format!("Conflict, carrying {}", name(record)),
+        _ => "Missing".into(),
     }
 }
 
@@ -112,7 +111,7 @@ fn name(record: &Record) -> &'static str {
     match record.state {
         RecordState::Live(_) => "a live record",
         RecordState::Superseded { .. } => "a superseded record",
-        RecordState::Ended { .. } => "an ended record",
+        _ => "an ended record",
     }
 }
 
@@ -126,7 +125,13 @@ fn differences(found: &Record, expected: &Record) -> String {
             fields.compare("created_at", &found.created_at, &expected.created_at);
             let (active, expected_active) = (&found.last_active_at, &expected.last_active_at);
             fields.compare("last_active_at", active, expected_active);
-            fields.compare("handle", &found.handle, &expected.handle);
+            let (from, end) = (&found.absolute_from, &found.absolute_end);
+            fields.compare("absolute_from", from, &expected.absolute_from);
+            fields.compare("absolute_end", end, &expected.absolute_end);
+            fields.compare("reference", &found.reference, &expected.reference);
+            fields.compare("persistent", &found.persistent, &expected.persistent);
+            fields.compare("flags", &found.flags, &expected.flags);
+            fields.compare("reserved", found.reserved(), expected.reserved());
             fields.compare("lifetime", &found.lifetime, &expected.lifetime);
             fields.compare("user", &found.user, &expected.user);
             fields.compare_data(found.data.as_json(), expected.data.as_json());

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
+use crate::error::{self, Result};
+use crate::process;
 use crate::workspace::{self, cargo};
-use crate::{Result, process};
 
 /// A run of each length. What they differ by is requests alone; starting and warming up is in both.
 const FEW: u64 = 200;
@@ -29,8 +30,7 @@ const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=20
 pub(crate) fn count() -> Result<BTreeMap<String, u64>> {
     let program = build()?;
     let directory = workspace::root().join("target/instructions");
-    fs::create_dir_all(&directory)
-        .map_err(|error| workspace::failed("create", &directory, &error))?;
+    fs::create_dir_all(&directory).map_err(|error| error::failed("create", &directory, &error))?;
     let cases = process::output(Command::new(&program).arg("--list"))?;
     let mut counts = BTreeMap::new();
     for case in cases.lines() {

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::{Result, process, workspace};
+use crate::error::Result;
+use crate::{process, workspace};
 
 /// Names with versions, or what else tells one from another.
 pub(crate) type Conditions = BTreeMap<String, String>;

@@ -11,7 +11,8 @@ mod recorded;
 use comparison::Line;
 use recorded::Recorded;
 
-use crate::{Result, tools, workspace};
+use crate::error::{self, Result};
+use crate::tools;
 
 /// Fails if the instructions of a case differ from the record. Where they can't be compared, it says why.
 pub(crate) fn compare() -> Result<()> {
@@ -31,7 +32,7 @@ pub(crate) fn compare() -> Result<()> {
     let lines = comparison::lines(&recorded.instructions, &counted);
     print!("{}", comparison::table(&lines));
     let problems: Vec<_> = lines.iter().filter_map(Line::problem).collect();
-    workspace::report("the instruction counts", &problems)
+    error::report("the instruction counts", &problems)
 }
 
 /// Replaces the record by what is counted now.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::conditions::Conditions;
-use crate::{Result, workspace};
+use crate::error::Result;
+use crate::workspace;
 
 pub(crate) const FILE: &str = "tests/instructions/counts.toml";
 

@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::{Result, workspace};
+use crate::error::{self, Result};
+use crate::workspace;
 
 pub(crate) const FILE: &str = "xtask/mutants.toml";
 
@@ -65,13 +66,13 @@ fn parse(text: &str) -> Result<Vec<Mutant>> {
             problems.push(format!("the mutant {name} replaces a text by itself"));
         }
     }
-    workspace::report(FILE, &problems)?;
+    error::report(FILE, &problems)?;
     Ok(list.mutant)
 }
 
 impl Mutant {
     /// The ids of the rules whose tests the mutant puts to the test.
-    pub(crate) fn guards(&self) -> &[String] {
+    fn guards(&self) -> &[String] {
         match &self.guards {
             Guards::One(id) => std::slice::from_ref(id),
             Guards::Several(ids) => ids,
@@ -104,20 +105,6 @@ impl Mutant {
                 "its `find` is {count} times in {}: make it longer, so that only one place matches",
                 self.file
             )),
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_tests(name: &str, guards: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            guards: Guards::One(guards.to_owned()),
-            file: String::new(),
-            find: String::new(),
-            replace: String::new(),
-            package: String::new(),
-            target: String::new(),
-            test: String::new(),
         }
     }
 }

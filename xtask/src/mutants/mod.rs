@@ -12,8 +12,9 @@ pub(crate) use list::{Mutant, load};
 use runner::{Filter, LIMIT, Runner, TestRun};
 use working_copy::WorkingCopy;
 
+use crate::error::{self, Result};
 use crate::process::Ended;
-use crate::{Result, workspace};
+use crate::workspace;
 
 /// What a mutant's tests say about it.
 enum Verdict {
@@ -38,8 +39,7 @@ pub(crate) fn run(part: &str) -> Result<()> {
     mutants.sort_by_key(|mutant| (mutant.selection(), mutant.file.clone()));
 
     let directory = workspace::root().join("target/mutants");
-    fs::create_dir_all(&directory)
-        .map_err(|error| workspace::failed("create", &directory, &error))?;
+    fs::create_dir_all(&directory).map_err(|error| error::failed("create", &directory, &error))?;
     let copy = WorkingCopy::of_the_tree(directory.join("tree"))?;
     let mutated = mutate_all(&mutants, &copy)?;
 
@@ -59,7 +59,7 @@ pub(crate) fn run(part: &str) -> Result<()> {
         mutants.len(),
         mutants.len() - failures.len()
     );
-    workspace::report("mutants", &failures)
+    error::report("mutants", &failures)
 }
 
 /// The mutated texts of the mutants' files. Every mutant that is out of date is reported, before any build.
@@ -72,7 +72,7 @@ fn mutate_all(mutants: &[Mutant], copy: &WorkingCopy) -> Result<Vec<String>> {
             Err(problem) => problems.push(format!("the mutant {}: {problem}", mutant.name)),
         }
     }
-    workspace::report(list::FILE, &problems)?;
+    error::report(list::FILE, &problems)?;
     Ok(texts)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::list::Selection;
 use super::working_copy::WorkingCopy;
-use crate::Result;
+use crate::error::Result;
 use crate::process::{self, Ended};
 use crate::workspace::{self, cargo};
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
-use crate::workspace::{self, failed};
+use crate::error::{Result, failed};
+use crate::workspace;
 
 pub(crate) struct WorkingCopy {
     root: PathBuf,

@@ -4,8 +4,10 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use session_bench_common::Rounds;
-use session_core::store::{AddOutcome, Expect, SaveOutcome, SessionStore, StoreError, Touch};
-use session_core::{Clock as _, Record, SystemClock, Version};
+use session_core::store::{
+    AddOutcome, Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, Touch, Version,
+};
+use session_core::{Clock as _, SystemClock};
 
 use super::fill::{MANY_SESSIONS, alive_until, entry, index, user, user_with_many};
 use crate::Result;
@@ -35,23 +37,21 @@ pub(super) async fn measure(store: &impl SessionStore, sessions: u64) -> Result<
         let key_of_one = key(random.u64(..sessions));
         let record = found(load.of(store.load(&key_of_one, now)).await?)?;
         let expect = Expect::Version(record.version);
-        let changed = Record {
-            version: version(&mut random),
-            ..record
-        };
+        let mut changed = record;
+        changed.version = version(&mut random);
         let saved = save
-            .of(store.save(&key_of_one, changed, expect, now))
+            .of(store.save(&key_of_one, changed, SaveOptions::new(expect, now)))
             .await?;
         check(&saved)?;
 
         let key_of_another = key(random.u64(..sessions));
         let record = found(store.load(&key_of_another, now).await?)?;
-        let change = Touch {
-            expected: record.version,
-            version: version(&mut random),
-            last_active_at: now,
-            expires_at: record.expires_at.saturating_add(Duration::from_secs(1)),
-        };
+        let change = Touch::new(
+            record.version,
+            version(&mut random),
+            now,
+            record.expires_at.saturating_add(Duration::from_secs(1)),
+        );
         let touched = touch.of(store.touch(&key_of_another, change, now)).await?;
         check(&touched)?;
 
@@ -87,12 +87,14 @@ pub(super) async fn expire(
         let record = found(store.load(&key, now).await?)?;
         let expect = Expect::Version(record.version);
         let version = Version::from_bytes((!u128::from(n)).to_le_bytes());
-        let changed = Record {
-            version,
-            expires_at,
-            ..record
-        };
-        check(&store.save(&key, changed, expect, now).await?)?;
+        let mut changed = record;
+        changed.version = version;
+        changed.expires_at = expires_at;
+        check(
+            &store
+                .save(&key, changed, SaveOptions::new(expect, now))
+                .await?,
+        )?;
         let entry = entry(n, now, expires_at);
         index(store)?.add(&user(n), entry, None, now).await?;
     }

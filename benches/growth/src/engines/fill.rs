@@ -3,12 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use session_core::store::{Expect, IndexEntry, SaveOutcome, SessionStore, UserIndex};
-use session_core::{Clock as _, RecordState, SystemClock, Timestamp, UserBinding, UserKey};
+use session_core::store::{
+    Expect, IndexEntry, RecordState, SaveOptions, SaveOutcome, SessionStore, UserIndex, UserKey,
+};
+use session_core::{Clock as _, SessionUser, SystemClock, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::Result;
-use crate::sessions::{LIFETIME, Template, handle, key};
+use crate::sessions::{LIFETIME, Template, key, reference};
 
 const TASKS: u64 = 64;
 
@@ -73,12 +75,7 @@ pub(super) fn index(store: &impl SessionStore) -> Result<&dyn UserIndex> {
 
 /// The index's entry for the session with this number.
 pub(super) fn entry(n: u64, added_at: Timestamp, expires_at: Timestamp) -> IndexEntry {
-    IndexEntry {
-        key: key(n),
-        handle: handle(n),
-        added_at,
-        expires_at,
-    }
+    IndexEntry::new(key(n), reference(n), added_at, expires_at)
 }
 
 /// What a login does: first the entry, then the record.
@@ -92,13 +89,16 @@ async fn create(
     let now = SystemClock.now();
     let mut record = template.record(n, expires_at)?;
     if let RecordState::Live(live) = &mut record.state {
-        live.user = Some(UserBinding::new(user, now).into());
+        live.user = Some(SessionUser::new(user, now).into());
     }
     let entry = entry(n, now, expires_at);
     index(store)?
         .add(&UserKey::of(user), entry, None, now)
         .await?;
-    match store.save(&key(n), record, Expect::Absent, now).await? {
+    match store
+        .save(&key(n), record, SaveOptions::new(Expect::Absent, now))
+        .await?
+    {
         SaveOutcome::Saved => Ok(()),
         other => Err(format!("a session can't be created: {other:?}").into()),
     }

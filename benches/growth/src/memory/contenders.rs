@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use poem::session::{MemoryStorage, SessionStorage};
 use serde_json::Value;
 use session_bench_common::entries;
-use session_core::store::{Expect, SaveOutcome, SessionStore};
-use session_core::{Clock as _, StoreKey, SystemClock, Timestamp};
+use session_core::store::{Expect, SaveOptions, SaveOutcome, SessionStore, StoreKey};
+use session_core::{Clock as _, SystemClock, Timestamp};
 use session_store_memory::MemoryStore;
 use tower_sessions::SessionStore as TowerStore;
 use tower_sessions::cookie::time::OffsetDateTime;
@@ -55,7 +55,9 @@ impl Contender for Ours {
         let (store, now) = (MemoryStore::new(), SystemClock.now());
         for n in 0..count {
             let record = template.record(n, now.saturating_add(LIFETIME))?;
-            let saved = store.save(&key(n), record, Expect::Absent, now).await?;
+            let saved = store
+                .save(&key(n), record, SaveOptions::new(Expect::Absent, now))
+                .await?;
             if saved != SaveOutcome::Saved {
                 return Err("a session was there before it was created".into());
             }

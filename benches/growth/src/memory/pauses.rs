@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use session_bench_common::{Rounds, Table};
-use session_core::store::{Expect, SaveOutcome, SessionStore as _};
-use session_core::{Clock as _, StoreKey, SystemClock, Timestamp};
+use session_core::store::{Expect, SaveOptions, SaveOutcome, SessionStore as _, StoreKey};
+use session_core::{Clock as _, SystemClock, Timestamp};
 use session_store_memory::MemoryStore;
 
 use super::waiting::block_on;
@@ -56,7 +56,7 @@ pub(crate) fn measure() -> Result<()> {
     let late = created_at.saturating_add(LIFETIME);
     let create = |n: u64, expires_at, now| -> Result<()> {
         let record = template.record(n, expires_at)?;
-        match block_on(store.save(&key(n), record, Expect::Absent, now))? {
+        match block_on(store.save(&key(n), record, SaveOptions::new(Expect::Absent, now)))? {
             SaveOutcome::Saved => Ok(()),
             other => Err(format!("a session can't be created: {other:?}").into()),
         }

@@ -142,7 +142,7 @@ async fn contents(place: &Place) -> Vec<Vec<u8>> {
     }
     if let Place::Sqlite { folder } = place {
         // The files hold more than the tables: the log, and what was deleted and hasn't been overwritten.
-        for file in fs::read_dir(&folder.0).expect("the folder is there") {
+        for file in fs::read_dir(folder.path()).expect("the folder is there") {
             let file = file.expect("the folder can be read").path();
             contents.push(fs::read(file).expect("the file can be read"));
         }

@@ -50,17 +50,16 @@ mod tls;
 mod users;
 mod wire;
 
-use std::path::PathBuf;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{env, fs, slice};
 
 use http::HeaderMap;
 use session_conformance::adapter::SECRET;
+use session_core::adapter::CookieHeaders;
 use session_core::store::SessionStore;
-use session_core::{
-    Error, OsRandom, Random as _, Session, SessionConfig, SessionConfigBuilder, SessionManager,
-};
+use session_core::{Error, Session, SessionConfig, SessionConfigBuilder, SessionManager};
+use session_engine_tests::{Folder, fresh_name};
 use session_store_redis::RedisStore;
 use session_store_sqlx::{MySqlStore, PostgresStore, SqliteStore};
 use session_test_servers::{MariaDb, Postgres, Redis, RedisCluster};
@@ -129,7 +128,7 @@ impl Place {
 
     fn sqlite() -> Self {
         Self::Sqlite {
-            folder: Folder::new(),
+            folder: Folder::fresh(),
         }
     }
 
@@ -183,7 +182,7 @@ async fn mariadb_pool() -> MySqlPool {
 /// some write hundreds of thousands of times.
 async fn sqlite_pool(folder: &Folder) -> SqlitePool {
     let options = SqliteConnectOptions::new()
-        .filename(folder.0.join("sessions.db"))
+        .filename(folder.path().join("sessions.db"))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Off)
@@ -193,37 +192,6 @@ async fn sqlite_pool(folder: &Folder) -> SqlitePool {
         .connect_with(options)
         .await
         .expect("a file can be made")
-}
-
-/// A new folder, which goes with its owner.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let path = env::temp_dir().join(format!("session-engines-{}", fresh_name()));
-        fs::create_dir(&path).expect("the name is new");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is still open goes when it is closed; what can't be removed is the system's to clear.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A name that is good for a table, and that nobody else has.
-fn fresh_name() -> String {
-    format!("t{:016x}", u64::from_be_bytes(random()))
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    OsRandom
-        .fill(&mut bytes)
-        .expect("the system has random numbers");
-    bytes
 }
 
 /// The configuration that tests vary.
@@ -243,7 +211,7 @@ where
 {
     let handle = manager.handle();
     let handler = async {
-        let session: Session = handle.load([cookie.as_bytes()]).await?;
+        let session: Session = handle.load(&CookieHeaders(&[cookie.as_bytes()])).await?;
         work(session).await
     };
     let (result, finished) = handle.run(handler).await;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use session_core::{Session, SessionConfig, SessionManager, SessionRef, WhenFull};
+use session_engine_tests::random_bytes;
 use tokio::task::JoinSet;
 
-use crate::{PATIENCE, Place, config, random, request};
+use crate::{PATIENCE, Place, config, request};
 
 on_every_engine!(ending_all_others_lets_none_escape);
 on_every_engine!(the_cap_holds_for_logins_at_once);
@@ -105,7 +106,7 @@ async fn watch(
     loop {
         // The last look is one at how it ended.
         let is_last = is_over.load(Ordering::SeqCst);
-        let live = manager.sessions_of(user).await.expect("there is a list");
+        let live = manager.list_sessions(user).await.expect("there is a list");
         (looks, most) = (looks + 1, most.max(live.len()));
         if is_last {
             return (looks, most);
@@ -130,7 +131,7 @@ async fn alive<'c>(
 }
 
 async fn listed(fleet: &Fleet, user: &str) -> BTreeSet<SessionRef> {
-    let listed = fleet.manager(1).sessions_of(user).await;
+    let listed = fleet.manager(1).list_sessions(user).await;
     let listed = listed.expect("there is a list");
     listed.iter().map(|info| info.reference).collect()
 }
@@ -237,8 +238,7 @@ impl Device {
             if is_last {
                 return self;
             }
-            let [random] = random();
-            let rest = started.elapsed() * u32::from(random % 8);
+            let rest = started.elapsed() * u32::from(random_bytes(1)[0] % 8);
             tokio::time::sleep(rest.min(LONGEST_REST)).await;
         }
     }

@@ -8,16 +8,17 @@ use std::{mem, thread};
 
 use session_conformance::adapter::TestClock;
 use session_core::{Error, Session, SessionManager};
+use session_engine_tests::fresh_name;
 use session_store_redis::RedisStore;
 use session_test_servers::Redis;
 
-use crate::{PATIENCE, config, fresh_name, request};
+use crate::{PATIENCE, config, request};
 
 /// More than a tenth of an hour, after which activity is due, and less than an hour.
 const LATER: Duration = Duration::from_secs(400);
 
-/// What the table in `docs/requests.md` says, as commands: a load is a `GET`, and a create, a save, a bury and a touch
-/// are an `EVALSHA` each. It also is what the Redis store's own documentation says of a call.
+/// What the table in `docs/requests.md` says, as commands: a load is a `GET`, and a create, a save, a tombstone and a
+/// touch are an `EVALSHA` each. It also is what the Redis store's own documentation says of a call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_sends_a_command_for_each_store_call() {
     let scene = Scene::new().await;
@@ -80,7 +81,10 @@ impl Scene {
             .expect("the server is behind the wire");
         let clock = TestClock::new();
         let config = config().build().expect("a good configuration");
-        let manager = SessionManager::with_clock(config, store, clock.clone());
+        let manager = SessionManager::builder(config, store)
+            .clock(clock.clone())
+            .build()
+            .unwrap();
         Self {
             wire,
             clock,

@@ -5,7 +5,6 @@ use std::thread;
 use session_test_servers::{Redis, RedisCluster};
 use tokio::time::sleep;
 
-use crate::load::Load;
 use crate::matrix::{Cell, Engine, Fault};
 use crate::redis::{
     HOW_HELD, configure, configure_for_a_while, cut, expect, fill, flush, hold, key_prefix, open,
@@ -39,38 +38,29 @@ impl Engine for Cluster {
         let fails = Expected::Failures;
         match fault {
             Fault::Killed => {
-                let work = async |_: &Load| self.kill_and_restart().await;
+                let work = self.kill_and_restart();
                 self.strike(fault, fails, "all nodes", work).await
             }
-            Fault::Paused => {
-                let work = async |_: &Load| self.pause().await;
-                self.strike(fault, fails, "all nodes", work).await
-            }
-            Fault::Cut => {
-                let work = async |_: &Load| cut(&masters).await;
-                self.strike(fault, fails, "", work).await
-            }
-            Fault::Full => {
-                let work = async |_: &Load| fill(&masters).await;
-                self.strike(fault, fails, "maxmemory", work).await
-            }
+            Fault::Paused => self.strike(fault, fails, "all nodes", self.pause()).await,
+            Fault::Cut => self.strike(fault, fails, "", cut(&masters)).await,
+            Fault::Full => self.strike(fault, fails, "maxmemory", fill(&masters)).await,
             Fault::ReadOnly => {
                 // Each master has one replica.
                 let option = "min-replicas-to-write";
-                let work = async |_: &Load| configure_for_a_while(&masters, option, "2", "0").await;
+                let work = configure_for_a_while(&masters, option, "2", "0");
                 self.strike(fault, fails, "too few replicas", work).await
             }
             Fault::Refused => refuse(&masters, "-cluster").await,
             Fault::Flushed => {
-                let work = async |_: &Load| flush(&masters).await;
-                self.strike(fault, Expected::Nothing, "", work).await
+                self.strike(fault, Expected::Nothing, "", flush(&masters))
+                    .await
             }
             Fault::Held => {
-                let work = async |_: &Load| hold(self.visited_master(fault));
+                let work = async { hold(self.visited_master(fault)) };
                 self.strike(fault, fails, HOW_HELD, work).await
             }
             Fault::Lost => {
-                let work = async |_: &Load| self.lose_master(fault).await;
+                let work = self.lose_master(fault);
                 let expected = Expected::FailuresAndLosses;
                 self.strike(fault, expected, "", work).await
             }
@@ -84,7 +74,7 @@ impl Cluster {
         fault: Fault,
         expected: Expected,
         how: &str,
-        work: impl AsyncFnOnce(&Load),
+        work: impl Future<Output = ()>,
     ) -> Cell {
         strike(open(&self.0.url(), fault).await, expected, how, work).await
     }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use session_core::adapter::CookieHeaders;
 use session_core::store::SessionStore;
 use session_core::{Error, Key, Session, SessionConfig, SessionManager};
+use session_engine_tests::{hex, random_bytes};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-
-use crate::random_text;
 
 /// How long a load may take, and how long a commit.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
@@ -86,7 +86,7 @@ impl Load {
     /// From now on each session carries something heavy along. A count that only grows needs no more room.
     pub(crate) fn add_ballast(&self) {
         // Random, as some engines would compress anything else to nothing.
-        let ballast = self.orders.ballast.set(random_text(BALLAST_LEN));
+        let ballast = self.orders.ballast.set(hex(&random_bytes(BALLAST_LEN / 2)));
         ballast.expect("it is done once");
     }
 
@@ -186,7 +186,9 @@ impl Visitor {
         let began = Instant::now();
         let handle = self.manager.handle();
         let handler = async {
-            let session: Session = handle.load([self.cookie.as_bytes()]).await?;
+            let session: Session = handle
+                .load(&CookieHeaders(&[self.cookie.as_bytes()]))
+                .await?;
             self.carry_out(deed, &session)
         };
         let (result, finished) = handle.run(handler).await;

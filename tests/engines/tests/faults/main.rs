@@ -19,6 +19,7 @@ mod matrix;
 mod postgres;
 mod redis;
 mod refusal;
+mod sql_server;
 mod sqlite;
 mod strike;
 mod verdict;
@@ -26,12 +27,10 @@ mod verdict;
 use std::io::{self, Write as _};
 use std::time::Instant;
 
-use session_core::{OsRandom, Random as _};
+use session_test_servers::{MariaDb, Postgres};
 
 use crate::cluster::Cluster;
-use crate::mariadb::OneMariaDb;
 use crate::matrix::{Matrix, column};
-use crate::postgres::OnePostgres;
 use crate::redis::OneRedis;
 use crate::sqlite::OneFile;
 
@@ -50,8 +49,8 @@ fn every_engine_meets_every_fault() {
     let matrix = Matrix(vec![
         column::<OneRedis>(&runtime),
         column::<Cluster>(&runtime),
-        column::<OnePostgres>(&runtime),
-        column::<OneMariaDb>(&runtime),
+        column::<Postgres>(&runtime),
+        column::<MariaDb>(&runtime),
         column::<OneFile>(&runtime),
     ]);
     // Not by a macro, whose output is shown only when a test fails.
@@ -62,17 +61,4 @@ fn every_engine_meets_every_fault() {
         "not every fault was met as it should be:\n{}",
         problems.join("\n")
     );
-}
-
-fn random_bytes(count: usize) -> Vec<u8> {
-    let mut bytes = vec![0; count];
-    OsRandom
-        .fill(&mut bytes)
-        .expect("the system has random numbers");
-    bytes
-}
-
-fn random_text(length: usize) -> String {
-    let bytes = random_bytes(length.div_ceil(2));
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,7 +6,6 @@ use session_store_redis::RedisStore;
 use session_test_servers::Redis;
 use tokio::time::sleep;
 
-use crate::load::Load;
 use crate::matrix::{Cell, Engine, Fault};
 use crate::refusal::{RIGHT_PASSWORD, WRONG_PASSWORD, refused};
 use crate::strike::{BETWEEN_BLOWS, BLOWS, Expected, OUTAGE, REFUSAL, strike};
@@ -39,34 +38,19 @@ impl Engine for OneRedis {
         let all = [redis];
         let fails = Expected::Failures;
         match fault {
-            Fault::Killed => {
-                let work = async |_: &Load| self.kill_and_restart().await;
-                self.strike(fault, fails, "", work).await
-            }
-            Fault::Paused => {
-                let work = async |_: &Load| self.pause().await;
-                self.strike(fault, fails, "", work).await
-            }
-            Fault::Cut => {
-                let work = async |_: &Load| cut(&all).await;
-                self.strike(fault, fails, "", work).await
-            }
-            Fault::Full => {
-                let work = async |_: &Load| fill(&all).await;
-                self.strike(fault, fails, "maxmemory", work).await
-            }
+            Fault::Killed => self.strike(fault, fails, "", self.kill_and_restart()).await,
+            Fault::Paused => self.strike(fault, fails, "", self.pause()).await,
+            Fault::Cut => self.strike(fault, fails, "", cut(&all)).await,
+            Fault::Full => self.strike(fault, fails, "maxmemory", fill(&all)).await,
             Fault::ReadOnly => {
-                let work = async |_: &Load| self.demote().await;
-                self.strike(fault, fails, "made a replica", work).await
+                self.strike(fault, fails, "made a replica", self.demote())
+                    .await
             }
             Fault::Refused => refuse(&all, "").await,
-            Fault::Flushed => {
-                let work = async |_: &Load| flush(&all).await;
-                self.strike(fault, Expected::Nothing, "", work).await
-            }
+            Fault::Flushed => self.strike(fault, Expected::Nothing, "", flush(&all)).await,
             Fault::Held => {
-                let work = async |_: &Load| hold(redis);
-                self.strike(fault, fails, HOW_HELD, work).await
+                self.strike(fault, fails, HOW_HELD, async { hold(redis) })
+                    .await
             }
             Fault::Lost => Cell::absent("one server"),
         }
@@ -79,7 +63,7 @@ impl OneRedis {
         fault: Fault,
         expected: Expected,
         how: &str,
-        work: impl AsyncFnOnce(&Load),
+        work: impl Future<Output = ()>,
     ) -> Cell {
         strike(open(&self.0.url(), fault).await, expected, how, work).await
     }

@@ -1,61 +1,52 @@
 //! SQLite. There is no server, so that only what can happen to a file happens.
 
-use std::path::PathBuf;
 use std::time::Duration;
-use std::{env, fs};
 
+use session_engine_tests::Folder;
 use session_store_sqlx::SqliteStore;
+use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{Connection as _, Executor as _};
 use tokio::time::sleep;
 
 use crate::load::Load;
 use crate::matrix::{Cell, Engine, Fault};
-use crate::random_text;
-use crate::strike::{ACQUIRE_TIMEOUT, CONNECTIONS, Expected, OUTAGE, REFUSAL, strike};
+use crate::sql_server::tell;
+use crate::strike::{ACQUIRE_TIMEOUT, CONNECTIONS, Expected, OUTAGE, REFUSAL, strike, strike_with};
 
 /// As [`SqliteStore::open`] has it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A folder in which each fault has a file of its own.
-pub(crate) struct OneFile {
-    folder: PathBuf,
-}
+pub(crate) struct OneFile(Folder);
 
 impl Engine for OneFile {
     const NAME: &'static str = "SQLite";
 
     async fn start() -> Self {
-        let folder = env::temp_dir().join(format!("session-faults-{}", random_text(16)));
-        fs::create_dir(&folder).expect("the name is new");
-        Self { folder }
+        Self(Folder::fresh())
     }
 
     async fn suffer(&self, fault: Fault) -> Cell {
+        let pool = self.pool(fault).await;
+        let fails = Expected::Failures;
         match fault {
             Fault::Killed => Cell::absent("no server: it is part of the application"),
             Fault::Paused => Cell::absent("no server to pause"),
             Fault::Cut => Cell::absent("no server, and so no connections to one"),
             Fault::Full => {
-                let pool = self.pool(fault).await;
                 let work = async |load: &Load| fill(&pool, load).await;
-                suffer_in(&pool, "max_page_count", work).await
+                strike_with(store(&pool).await, fails, "max_page_count", work).await
             }
             Fault::ReadOnly => {
-                let pool = self.pool(fault).await;
-                let work = async |_: &Load| forbid_writing(&pool).await;
-                suffer_in(&pool, "query_only", work).await
+                let work = forbid_writing(&pool);
+                strike(store(&pool).await, fails, "query_only", work).await
             }
             Fault::Refused => Cell::absent("no server to refuse"),
             Fault::Flushed => Cell::absent("no scripts"),
-            Fault::Held => {
-                let pool = self.pool(fault).await;
-                let work = async |_: &Load| hold(&pool).await;
-                suffer_in(&pool, "of the file", work).await
-            }
+            Fault::Held => strike(store(&pool).await, fails, "of the file", hold(&pool)).await,
             Fault::Lost => Cell::absent("one file"),
         }
     }
@@ -65,7 +56,7 @@ impl OneFile {
     /// With the settings of [`SqliteStore::open`], and the time limit of the other engines' pools.
     async fn pool(&self, fault: Fault) -> SqlitePool {
         let options = SqliteConnectOptions::new()
-            .filename(self.folder.join(fault.name()))
+            .filename(self.0.path().join(fault.name()))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
@@ -78,17 +69,10 @@ impl OneFile {
     }
 }
 
-impl Drop for OneFile {
-    fn drop(&mut self) {
-        // What is still open goes when it is closed; what can't be removed is the system's to clear.
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-async fn suffer_in(pool: &SqlitePool, how: &str, work: impl AsyncFnOnce(&Load)) -> Cell {
+async fn store(pool: &SqlitePool) -> SqliteStore {
     let store = SqliteStore::new(pool.clone());
     store.migrate().await.expect("the tables can be made");
-    strike(store, Expected::Failures, how, work).await
+    store
 }
 
 /// Allows no page beyond those that the file has: a lower limit than that doesn't exist.
@@ -112,23 +96,20 @@ async fn hold(pool: &SqlitePool) {
     let options = pool.connect_options();
     let stranger = SqliteConnection::connect_with(&options).await;
     let mut stranger = stranger.expect("the file is there");
-    let begun = stranger.execute("BEGIN EXCLUSIVE").await;
-    begun.expect("others have the lock for moments only");
+    tell(&mut stranger, "BEGIN EXCLUSIVE").await;
     sleep(OUTAGE).await;
-    let ended = stranger.execute("ROLLBACK").await;
-    ended.expect("the transaction is open");
+    tell(&mut stranger, "ROLLBACK").await;
     stranger.close().await.expect("it is closed");
 }
 
 /// The limits of SQLite are each connection's own.
-async fn tell_all(pool: &SqlitePool, statement: &'static str) {
+async fn tell_all(pool: &SqlitePool, statement: &str) {
     let mut connections = Vec::new();
     // Whoever has as many as there can be has all of them.
     for _ in 0..CONNECTIONS {
         connections.push(pool.acquire().await.expect("there is a connection"));
     }
     for connection in &mut connections {
-        let told = connection.execute(statement).await;
-        told.expect("every connection has this setting");
+        tell(&mut **connection, statement).await;
     }
 }

@@ -48,6 +48,16 @@ pub(crate) async fn strike(
     store: impl SessionStore,
     expected: Expected,
     how: &str,
+    fault: impl Future<Output = ()>,
+) -> Cell {
+    strike_with(store, expected, how, async |_: &Load| fault.await).await
+}
+
+/// Like [`strike`], for a fault that has to do with the load.
+pub(crate) async fn strike_with(
+    store: impl SessionStore,
+    expected: Expected,
+    how: &str,
     fault: impl AsyncFnOnce(&Load),
 ) -> Cell {
     let load = Load::begin(store).await;

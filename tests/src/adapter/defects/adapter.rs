@@ -1,7 +1,6 @@
 //! The adapter over hyper.
 
 use std::future::ready;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
@@ -12,13 +11,12 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request};
 use session_conformance::adapter::{STORE_ERROR, SpyStore};
 use session_conformance::app::Answer;
-use session_core::store::SessionStore as _;
-use session_core::{
-    Error, Finished, Main, Session, SessionHandle, SessionManager, StoreKey, Timestamp,
-};
+use session_core::adapter::{Finished, SessionHandle};
+use session_core::{Error, Main, SessionManager};
 
 use super::Defect::{self, *};
-use super::binding::{self, Bound, Response};
+use super::binding::{self, Bound};
+use super::extractor::{Extractor, Failure, Response};
 
 /// Everything that one server's requests share.
 pub(super) struct Adapter {
@@ -27,37 +25,6 @@ pub(super) struct Adapter {
     pub(super) strangers: SessionManager,
     pub(super) store: SpyStore,
     pub(super) defect: Option<Defect>,
-}
-
-/// The error values of a framework that has such a thing: a response, and who failed.
-pub(super) enum Failure {
-    Handler(Box<Response>),
-    Middleware(Box<Response>),
-    Session(Error),
-}
-
-/// The adapter's own error, as every adapter has one.
-pub(super) struct SessionFailed(Error);
-
-impl From<Error> for SessionFailed {
-    fn from(error: Error) -> Self {
-        Self(error)
-    }
-}
-
-impl Deref for SessionFailed {
-    type Target = Error;
-
-    fn deref(&self) -> &Error {
-        &self.0
-    }
-}
-
-/// The request as handlers see it.
-pub(super) struct Extractor<'r> {
-    adapter: &'r Adapter,
-    handle: Option<&'r SessionHandle>,
-    head: &'r Parts,
 }
 
 impl Adapter {
@@ -75,16 +42,18 @@ impl Adapter {
             Err(error) => panic!("there is one middleware: {error}"),
         };
         let extractor = Extractor {
-            adapter: &self,
-            handle: handle.as_ref(),
             head: &head,
+            handle: handle.as_ref(),
+            strangers: &self.strangers,
+            store: &self.store,
+            defect: self.defect,
         };
         let work = bound.run(&extractor);
         let Some(handle) = &handle else {
             return Self::response_of(work.await);
         };
         if self.has(AsksWhenUnused) {
-            drop(self.load(handle, &head).await);
+            drop(extractor.load(handle).await);
         }
         // What is worked on is caught, so that it can be decided whether it is committed.
         let outcome = AssertUnwindSafe(work).catch_unwind().await;
@@ -237,85 +206,6 @@ impl Adapter {
             Ok(response) => response,
             Err(Failure::Handler(response) | Failure::Middleware(response)) => *response,
             Err(Failure::Session(error)) => binding::respond(Answer::session_error(&error)),
-        }
-    }
-
-    async fn load(
-        &self,
-        handle: &SessionHandle,
-        head: &Parts,
-    ) -> Result<Session<SessionFailed>, Error> {
-        let mut cookies: Vec<Vec<u8>> = head
-            .headers
-            .get_all(COOKIE)
-            .iter()
-            .filter(|value| !self.has(BrokenNeighbourHides) || value.to_str().is_ok())
-            .map(|value| value.as_bytes().to_vec())
-            .collect();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        for header in &mut cookies {
-            if self.has(FirstOfTwoCookies) {
-                let header_text = text(header);
-                let ours = header_text
-                    .split("; ")
-                    .find(|pair| pair.starts_with("session_id="));
-                *header = ours.unwrap_or_default().into();
-            }
-            if self.has(DecodesCookieNames) {
-                *header = text(header).replace("session%5Fid", "session_id").into();
-            }
-            if self.has(SkipsForgedCookies) {
-                *header = text(header).replace("session_id=forged; ", "").into();
-            }
-        }
-        let session = handle.load(cookies.iter().map(Vec::as_slice)).await;
-        let asks_again = match &session {
-            Ok(session) => {
-                let found_nothing = session.is_new() && !cookies.is_empty();
-                self.has(LoadsTwice) || (self.has(AsksForForgedCookies) && found_nothing)
-            }
-            Err(_) => false,
-        };
-        if asks_again {
-            let nobody = StoreKey::from_bytes([0; 32]);
-            drop(self.store.load(&nobody, Timestamp::default()).await);
-        }
-        session
-    }
-}
-
-impl Extractor<'_> {
-    pub(super) fn head(&self) -> &Parts {
-        self.head
-    }
-
-    pub(super) async fn session(&self) -> Result<Session<SessionFailed>, Failure> {
-        let handle = self
-            .handle
-            .expect("no route below an excluded path needs a session");
-        let session = self.adapter.load(handle, self.head).await;
-        let session = match session {
-            Err(_) if self.adapter.has(AnonymousWhenStoreIsDown) => {
-                self.adapter.strangers.handle().load([]).await
-            }
-            session => session,
-        };
-        let session = session.map_err(Failure::Session)?;
-        if self.adapter.has(LogoutDoesNotFollow) && session.is_superseded() {
-            let stranger = self.adapter.strangers.handle().load([]).await;
-            return stranger.map_err(Failure::Session);
-        }
-        Ok(session)
-    }
-
-    pub(super) async fn optional_session(&self) -> Result<Option<Session<SessionFailed>>, Failure> {
-        let Some(handle) = self.handle else {
-            return Ok(None);
-        };
-        match self.adapter.load(handle, self.head).await {
-            Ok(session) => Ok(Some(session)),
-            Err(_) if self.adapter.has(NoneWhenStoreIsDown) => Ok(None),
-            Err(error) => Err(Failure::Session(error)),
         }
     }
 }

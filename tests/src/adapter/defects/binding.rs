@@ -8,9 +8,7 @@ use hyper::http::request::Parts;
 use session_conformance::app::{self, Answer, Body, Ending, Task};
 
 use super::Defect::{self, *};
-use super::adapter::{Extractor, Failure};
-
-pub(super) type Response = hyper::Response<Full<Bytes>>;
+use super::extractor::{Extractor, Failure, Response};
 
 /// A request, read, for the application.
 pub(super) struct Bound {
@@ -62,7 +60,7 @@ impl Bound {
 
     /// The handler, with a middleware around it that fails where it is asked to.
     pub(super) async fn run(&self, extractor: &Extractor<'_>) -> Result<Response, Failure> {
-        let head = extractor.head();
+        let head = extractor.head;
         let response = self.handle(extractor).await?;
         match app::inner_failure(&self.path, &|name| header(head, name)) {
             Some(failure) if response.status().is_success() => {
@@ -73,7 +71,7 @@ impl Bound {
     }
 
     async fn handle(&self, extractor: &Extractor<'_>) -> Result<Response, Failure> {
-        let head = extractor.head();
+        let head = extractor.head;
         let content_type = head.headers.get("content-type");
         if self.defect == Some(RefusesForms) && content_type.is_some() {
             return Ok(respond(Answer::error(415, "only JSON is taken")));

@@ -10,6 +10,7 @@
 
 mod adapter;
 mod binding;
+mod extractor;
 mod parts;
 
 use std::net::SocketAddr;
@@ -109,8 +110,14 @@ impl AdapterHarness for Harness {
         };
         let broken = BrokenStore::new(store.clone(), defect);
         let adapter = Arc::new(Adapter {
-            sessions: SessionManager::with_clock(config.clone(), broken, clock.clone()),
-            strangers: SessionManager::with_clock(config, SpyStore::default(), clock),
+            sessions: SessionManager::builder(config.clone(), broken)
+                .clock(clock.clone())
+                .build()
+                .expect("every configuration of the suite can be served"),
+            strangers: SessionManager::builder(config, SpyStore::default())
+                .clock(clock)
+                .build()
+                .expect("every configuration of the suite can be served"),
             store,
             defect,
         });

@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use session_conformance::adapter::{SpyStore, TestClock};
 use session_core::store::{
-    AddOutcome, Expect, IndexEntry, SaveOutcome, SessionStore, StoreError, Touch, UserIndex,
-    async_trait,
+    AddOutcome, Expect, IndexEntry, Record, RecordState, SaveOptions, SaveOutcome, SessionStore,
+    StoreError, StoreKey, Touch, UserIndex, UserKey, Version, async_trait,
 };
-use session_core::{
-    Clock, Record, RecordState, StoreKey, SystemClock, Timestamp, UserKey, Version,
-};
+use session_core::{Clock, SystemClock, Timestamp};
 
 use super::Defect::{self, *};
 
@@ -90,9 +88,9 @@ impl SessionStore for BrokenStore {
         &self,
         key: &StoreKey,
         mut record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
         if let RecordState::Live(live) = &mut record.state {
             match self.defect {
                 Some(ForgetsUsers) => live.user = None,
@@ -111,16 +109,22 @@ impl SessionStore for BrokenStore {
         if let (Expect::Absent, Some((missed, version))) = (expect, missed) {
             let expect = version.map_or(Expect::Absent, Expect::Version);
             self.inner
-                .save(&missed, record.clone(), expect, now)
+                .save(&missed, record.clone(), SaveOptions::new(expect, now))
                 .await?;
         }
-        let outcome = self.inner.save(key, record.clone(), expect, now).await?;
+        let outcome = self
+            .inner
+            .save(key, record.clone(), SaveOptions::new(expect, now))
+            .await?;
         if self.has(OverwritesOnConflict)
             && matches!(outcome, SaveOutcome::Conflict(_))
             && let Some(there) = self.inner.load(key, now).await?
         {
             let expect = Expect::Version(there.version);
-            return self.inner.save(key, record, expect, now).await;
+            return self
+                .inner
+                .save(key, record, SaveOptions::new(expect, now))
+                .await;
         }
         Ok(outcome)
     }

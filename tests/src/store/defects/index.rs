@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
-use session_core::store::{AddOutcome, IndexEntry, StoreError, UserIndex, async_trait};
-use session_core::{StoreKey, Timestamp, UserKey};
+use session_core::Timestamp;
+use session_core::store::{
+    AddOutcome, IndexEntry, StoreError, StoreKey, UserIndex, UserKey, async_trait,
+};
 use tokio::task::yield_now;
 
 use super::Defect::*;
@@ -22,8 +24,10 @@ impl UserIndex for TestStore {
         self.reach().await?;
         let entries = self.entries(user, now);
         yield_now().await;
-        let others = entries.iter().filter(|other| other.handle != entry.handle);
-        let sessions: HashSet<_> = others.clone().map(|other| other.handle).collect();
+        let others = entries
+            .iter()
+            .filter(|other| other.reference != entry.reference);
+        let sessions: HashSet<_> = others.clone().map(|other| other.reference).collect();
         let count = match self.has(CapCountsIds) {
             true => others.count(),
             false => sessions.len(),

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use session_conformance::store::StoreHarness;
-use session_core::{StoreKey, Timestamp};
+use session_core::Timestamp;
+use session_core::store::StoreKey;
 
 use store::{Engine, TestStore};
 

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use session_core::store::{
-    Expect, IndexEntry, SaveOutcome, SessionStore, StoreError, Touch, UserIndex, async_trait,
+    DecodeError, Expect, IndexEntry, LiveRecord, Record, RecordState, SaveOptions, SaveOutcome,
+    SessionData, SessionStore, StoreError, StoreKey, Touch, UserIndex, UserKey, Version,
+    async_trait,
 };
-use session_core::{
-    DecodeError, LiveRecord, Record, RecordState, SessionData, SessionRef, StoreKey, Timestamp,
-    UserKey, Version,
-};
+use session_core::{SessionRef, Timestamp};
 use tokio::task::yield_now;
 
 use super::Defect::{self, *};
@@ -80,10 +79,9 @@ impl SessionStore for TestStore {
         &self,
         key: &StoreKey,
         record: Record,
-        expect: Expect,
-        now: Timestamp,
+        options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
-        let looks_first = match expect {
+        let looks_first = match options.expect {
             Expect::Absent => CreateLooksFirst,
             Expect::Version(_) => SaveLooksFirst,
         };
@@ -94,7 +92,7 @@ impl SessionStore for TestStore {
             }
             return self.unless(FailedSaveIsSaved, SaveOutcome::Saved, error);
         }
-        let outcome = self.judge(key, expect, now)?;
+        let outcome = self.judge(key, options)?;
         yield_now().await;
         if outcome == SaveOutcome::Saved && !self.has(ForgetsSaves) {
             self.write(key, record).await;
@@ -244,12 +242,8 @@ impl TestStore {
         self.engine.locked.store(false, Ordering::SeqCst);
     }
 
-    fn judge(
-        &self,
-        key: &StoreKey,
-        expect: Expect,
-        now: Timestamp,
-    ) -> Result<SaveOutcome, StoreError> {
+    fn judge(&self, key: &StoreKey, options: SaveOptions) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
         let found = match self.read(key) {
             Err(_) if self.has(CorruptIsOverwritten) => None,
             found => found?,
@@ -280,7 +274,11 @@ impl TestStore {
                 Expect::Version(version),
                 SaveOutcome::Conflict(Some(record)),
                 _,
-            ) => SaveOutcome::Conflict(Some(Box::new(Record { version, ..*record }))),
+            ) => {
+                let mut record = *record;
+                record.version = version;
+                SaveOutcome::Conflict(Some(Box::new(record)))
+            }
             (_, _, outcome, _) => outcome,
         })
     }
@@ -469,13 +467,9 @@ impl TestStore {
 
 /// A record that nobody asked for.
 fn placeholder(version: Version) -> Record {
-    let handle = SessionRef::from_bytes([0; 16]);
-    let live = LiveRecord::new(SessionData::empty(), Timestamp::default(), handle);
-    Record {
-        version,
-        expires_at: Timestamp::MAX,
-        state: RecordState::Live(live),
-    }
+    let reference = SessionRef::from_bytes([0; 16]);
+    let live = LiveRecord::new(SessionData::empty(), Timestamp::default(), reference);
+    Record::new(version, Timestamp::MAX, RecordState::Live(live))
 }
 
 /// Replaces every `from` by a `to` of the same length.

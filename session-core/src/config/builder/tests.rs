@@ -1,0 +1,153 @@
+//! What the checks refuse, and the defaults.
+
+use super::*;
+use crate::id::SessionId;
+
+fn good() -> SessionConfigBuilder {
+    SessionConfig::builder([1; 32])
+}
+
+fn error(builder: SessionConfigBuilder) -> String {
+    builder.build().unwrap_err().to_string()
+}
+
+/// SG-5: a short secret, no secret and the same one twice don't start; the error says what to do.
+#[test]
+fn bad_secrets_do_not_start() {
+    assert!(good().build().is_ok());
+    assert!(error(SessionConfig::builder("secret")).contains("use at least 32"));
+    assert!(error(SessionConfig::builder([1; 31])).contains("use at least 32"));
+    assert!(error(good().previous_secret("short")).contains("secret number 2 has 5 bytes"));
+    assert!(
+        error(good().previous_secret([1; 32])).contains("same as an earlier one: leave it out")
+    );
+    let none: [&str; 0] = [];
+    assert!(error(SessionConfig::builder_with_secrets(none)).contains("pass at least one"));
+}
+
+/// TM-1: an idle timeout above the absolute one doesn't start, unless the absolute one is the
+/// default, which then follows.
+#[test]
+fn lifetimes_are_checked() {
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let lifetime = |builder: SessionConfigBuilder| builder.build().unwrap().policy().lifetime;
+    assert_eq!(lifetime(good()), Lifetime::new(hours(1), hours(24)));
+    assert_eq!(
+        lifetime(good().max_age(hours(48))),
+        Lifetime::new(hours(48), hours(48))
+    );
+    let longer = good().max_age(hours(3)).absolute_timeout(hours(2));
+    assert!(error(longer).contains("lower max_age or raise absolute_timeout"));
+    assert!(error(good().max_age(Duration::ZERO)).contains("choose a longer one"));
+}
+
+/// TM-5: the longest durations are taken.
+#[test]
+fn the_longest_durations_are_taken() {
+    let longest = good()
+        .max_age(Duration::MAX)
+        .absolute_timeout(Duration::MAX)
+        .touch_interval(Duration::MAX)
+        .grace(Duration::MAX)
+        .store_timeout(Duration::MAX);
+    assert!(longest.build().is_ok());
+    assert!(error(good().store_timeout(Duration::ZERO)).contains("store_timeout is zero"));
+}
+
+/// TM-3: activity is written down after a tenth of the idle lifetime.
+#[test]
+fn the_touch_interval_follows_max_age() {
+    let interval = |builder: SessionConfigBuilder| builder.build().unwrap().policy().touch_interval;
+    assert_eq!(interval(good()), Duration::from_secs(360));
+    assert_eq!(
+        interval(good().max_age(Duration::from_secs(50))),
+        Duration::from_secs(5)
+    );
+    assert_eq!(
+        interval(good().touch_interval(Duration::from_secs(7))),
+        Duration::from_secs(7)
+    );
+}
+
+/// CK-1: the strictest form in one call.
+#[test]
+fn the_host_prefix_comes_with_its_attributes() {
+    // In any order, and also twice.
+    let config = good()
+        .cookie_host_only()
+        .cookie_name("id")
+        .cookie_domain("example.com")
+        .cookie_secure(false)
+        .cookie_path("/app")
+        .cookie_host_only()
+        .build()
+        .unwrap();
+    let id = SessionId::from_slice(&[7; 32]).unwrap();
+    let mut headers = http::HeaderMap::new();
+    config
+        .transport()
+        .send(&id, Duration::from_secs(1))
+        .apply(&mut headers);
+    let cookie = headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-id="), "{cookie}");
+    assert!(
+        cookie.contains("; Secure") && cookie.contains("; Path=/;") && !cookie.contains("Domain")
+    );
+}
+
+#[test]
+fn paths_are_excluded_exactly_or_with_what_is_below() {
+    let config = good()
+        .exclude_path("/health")
+        .exclude_paths(["/static/*", "/a/b"])
+        .build()
+        .unwrap();
+    for path in ["/health", "/static", "/static/", "/static/x/y", "/a/b"] {
+        assert!(config.is_excluded(path), "{path}");
+    }
+    for path in [
+        "/",
+        "/health/",
+        "/healthy",
+        "/staticx",
+        "/a",
+        "/a/b/c",
+        "/x/health",
+        "health",
+    ] {
+        assert!(!config.is_excluded(path), "{path}");
+    }
+    assert!(
+        good()
+            .exclude_path("/*")
+            .build()
+            .unwrap()
+            .is_excluded("/anything")
+    );
+    for bad in ["health", "", "/a*", "/*/a", "/a?b", "*"] {
+        assert!(
+            error(good().exclude_path(bad)).contains("write \"/health\""),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_payload_limit_beyond_the_format_does_not_start() {
+    assert!(error(good().payload_limit(MAX_PAYLOAD_LIMIT + 1)).contains("choose at most"));
+}
+
+/// LG-1, SG-8: nothing secret is shown.
+#[test]
+fn debug_hides_the_secrets() {
+    let builder = SessionConfig::builder("correct horse battery staple, and then some");
+    let shown = [
+        format!("{builder:?}"),
+        format!("{:?}", builder.build().unwrap()),
+    ]
+    .concat();
+    assert!(
+        !shown.contains("horse") && !shown.contains("99, 111, 114"),
+        "{shown}"
+    );
+}

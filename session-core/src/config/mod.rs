@@ -1,0 +1,17 @@
+//! The configuration: every option, its default and the reason for it, and the checks.
+
+mod builder;
+mod checked;
+mod defaults;
+mod path;
+mod policy;
+
+pub use builder::SessionConfigBuilder;
+pub use checked::SessionConfig;
+pub use defaults::{
+    DEFAULT_ABSOLUTE_TIMEOUT, DEFAULT_GRACE, DEFAULT_MAX_AGE, DEFAULT_PAYLOAD_LIMIT,
+    DEFAULT_REMEMBER_MAX_AGE, DEFAULT_STORE_TIMEOUT, MAX_PAYLOAD_LIMIT,
+};
+pub use policy::WhenFull;
+
+pub(crate) use policy::{Cap, Policy};

@@ -1,0 +1,37 @@
+//! Paths without a session.
+
+use crate::error::ConfigError;
+
+/// A path without a session.
+#[derive(Debug)]
+pub(super) struct PathPattern {
+    path: String,
+    and_below: bool,
+}
+
+impl PathPattern {
+    pub(super) fn parse(pattern: &str) -> Result<Self, ConfigError> {
+        let (path, and_below) = match pattern.strip_suffix("/*") {
+            Some(path) => (path, true),
+            None => (pattern, false),
+        };
+        let starts = path.starts_with('/') || (and_below && path.is_empty());
+        if !starts || path.contains(['*', '?', '#']) {
+            return Err(ConfigError::new(format!(
+                "excluded path {pattern:?} is not usable: write \"/health\" for one path \
+                 or \"/static/*\" for everything below one"
+            )));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            and_below,
+        })
+    }
+
+    pub(super) fn matches(&self, path: &str) -> bool {
+        match path.strip_prefix(&self.path) {
+            Some(rest) => rest.is_empty() || (self.and_below && rest.starts_with('/')),
+            None => false,
+        }
+    }
+}

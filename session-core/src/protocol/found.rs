@@ -1,0 +1,130 @@
+//! What a request's id leads to.
+
+use std::sync::Arc;
+
+use crate::config::Policy;
+use crate::data::SessionData;
+use crate::id::{SessionId, SessionRef, StoreKey, UserKey, Version};
+use crate::store::{IndexEntry, LiveRecord, Record, RecordState, SessionUser, Timestamp};
+
+/// What a request's id leads to. Shared, so that it is passed on and kept without copying what it is.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// No session: no id, or an id under which nothing lives.
+    Nothing,
+    Live(Arc<LiveSession>),
+    /// Several live sessions came with one request. None is used, but a logout ends them all.
+    SeveralLive(Vec<Arc<LiveSession>>),
+    /// A session that was rotated, has ended or has expired.
+    Gone(Arc<GoneSession>),
+}
+
+/// A live session and the id it lives under.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveSession {
+    pub(crate) id: SessionId,
+    pub(crate) key: StoreKey,
+    pub(crate) version: Version,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) record: LiveRecord,
+}
+
+/// What is left of a session under an id that was rotated away or ended, or under which it has just expired.
+#[derive(Clone, Debug)]
+pub(crate) struct GoneSession {
+    pub(crate) key: StoreKey,
+    /// What lies there, if it has been seen.
+    pub(crate) record: Option<Record>,
+    /// The request is a straggler: the session was rotated or ended so recently that the request may have been under
+    /// way. It isn't a visitor without a session, and must not get a new one.
+    pub(crate) is_straggler: bool,
+}
+
+impl Found {
+    /// The data that is stored.
+    pub(crate) fn data(&self) -> SessionData {
+        match self {
+            Self::Live(live) => live.record.data.clone(),
+            Self::Nothing | Self::SeveralLive(_) | Self::Gone(_) => SessionData::empty(),
+        }
+    }
+
+    /// The public reference of the session.
+    pub(crate) fn reference(&self) -> Option<SessionRef> {
+        match self {
+            Self::Live(live) => Some(live.record.reference),
+            Self::Nothing | Self::SeveralLive(_) | Self::Gone(_) => None,
+        }
+    }
+}
+
+impl LiveSession {
+    /// The user in whose index the session has to be, if there are indexes.
+    pub(super) fn listed_user(&self, has_index: bool) -> Option<UserKey> {
+        let user = self.record.user.as_deref()?;
+        has_index.then(|| user.key())
+    }
+
+    /// Its entry in that index. The session doesn't outlive its absolute end, and neither does the entry.
+    pub(super) fn entry(&self, now: Timestamp) -> IndexEntry {
+        let LiveRecord {
+            reference,
+            absolute_end,
+            ..
+        } = self.record;
+        IndexEntry::new(self.key, reference, now, absolute_end)
+    }
+
+    /// Whether a request that changes nothing has something to write all the same: activity, or an id that is to be
+    /// signed anew. Both need a response that can still carry the id, because the client's copy and the record have
+    /// to get the same lifetime.
+    pub(crate) fn is_touch_due(
+        &self,
+        sign_anew: bool,
+        can_send_id: bool,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> bool {
+        let inactive = now.saturating_since(self.record.last_active_at);
+        can_send_id && (sign_anew || inactive >= policy.touch_interval)
+    }
+
+    /// Notes that the session is used now. The expiry follows.
+    pub(super) fn note_activity(&mut self, now: Timestamp, policy: &Policy) {
+        self.record.last_active_at = self.record.last_active_at.max(now);
+        self.expires_at = self.record.ends_at(policy.lifetime);
+    }
+
+    /// This session with a record that is to be written in place of its own.
+    pub(super) fn rewritten(&self, version: Version, record: LiveRecord, policy: &Policy) -> Self {
+        let expires_at = record.ends_at(policy.lifetime);
+        self.as_stored(version, expires_at, record)
+    }
+
+    /// This session as somebody else has written it.
+    pub(super) fn as_stored(
+        &self,
+        version: Version,
+        expires_at: Timestamp,
+        record: LiveRecord,
+    ) -> Self {
+        Self {
+            id: self.id.clone(),
+            key: self.key,
+            version,
+            expires_at,
+            record,
+        }
+    }
+
+    /// The record as it lies in the store.
+    pub(super) fn to_record(&self) -> Record {
+        let state = RecordState::Live(self.record.clone());
+        Record::new(self.version, self.expires_at, state)
+    }
+
+    /// Its user.
+    pub(crate) fn user(&self) -> Option<&SessionUser> {
+        self.record.user.as_deref()
+    }
+}

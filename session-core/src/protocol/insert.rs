@@ -1,0 +1,85 @@
+//! Inserting: a session under a fresh id, whether it begins there or moves there.
+
+use std::sync::Arc;
+
+use super::found::LiveSession;
+use super::index;
+use super::io::{Io, MAX_CONFLICTS, broken_contract, too_many_conflicts};
+use super::outcome::{ClientChange, Outcome};
+use super::wishes::LoginWish;
+use crate::config::Cap;
+use crate::data::SessionData;
+use crate::error::{Error, ErrorKind};
+use crate::events::Done;
+use crate::store::{Expect, LiveRecord, Record, RecordState, SaveOutcome};
+
+/// How many ids are drawn when the one before was taken. A second is already a broken generator.
+const MAX_DRAWS: u32 = 4;
+
+/// Begins a session where there was none.
+pub(super) async fn create(
+    io: &mut Io<'_>,
+    data: SessionData,
+    login: Option<&LoginWish>,
+) -> Result<Outcome, Error> {
+    let mut record = LiveRecord::new(data, io.now(), io.new_reference()?);
+    if let Some(LoginWish { user, lifetime }) = login.cloned() {
+        (record.user, record.lifetime) = (Some(user), lifetime);
+    }
+    record.fix_absolute_end(io.policy().lifetime);
+    let created = insert(io, &record, io.policy().cap).await?;
+    Ok(Outcome::stored(created, ClientChange::Send, Done::Created))
+}
+
+/// Saves `record` under a fresh id, and returns where it lives now. The id is in the index of the record's user before
+/// the record is there, so that a live session is always listed.
+///
+/// If something lies under the id, it is left alone and another id drawn. Chance never does that to 256 bits. Another
+/// login at its cap does, when it ends the session of our entry before our record is there.
+pub(super) async fn insert(
+    io: &mut Io<'_>,
+    record: &LiveRecord,
+    cap: Option<Cap>,
+) -> Result<Arc<LiveSession>, Error> {
+    let (mut taken, mut evicted) = (0, 0);
+    loop {
+        let id = io.new_id()?;
+        let session = Arc::new(LiveSession {
+            key: id.store_key(),
+            id,
+            version: io.new_version()?,
+            expires_at: record.ends_at(io.policy().lifetime),
+            record: record.clone(),
+        });
+        let user = session.listed_user(io.has_index());
+        if let Some(user) = &user {
+            // In a box, as in `commit`: only logins come here.
+            Box::pin(index::add(io, user, session.entry(io.now()), cap)).await?;
+        }
+        let saved = io.save(&session.key, session.to_record(), Expect::Absent);
+        let current = match saved.await? {
+            SaveOutcome::Saved => return Ok(session),
+            SaveOutcome::Conflict(current) => current,
+            SaveOutcome::Missing => return Err(broken_contract()),
+        };
+        if let Some(user) = &user {
+            io.remove_entry(user, &session.key).await;
+        }
+        match was_evicted(current.as_deref()) {
+            true => evicted += 1,
+            false => taken += 1,
+        }
+        if taken == MAX_DRAWS {
+            let message = "every id that the random generator gave was taken";
+            return Err(Error::new(ErrorKind::Random, message));
+        }
+        if evicted > MAX_CONFLICTS {
+            return Err(too_many_conflicts());
+        }
+    }
+}
+
+/// Whether a login that had reached its cap ended the session before it was there.
+fn was_evicted(current: Option<&Record>) -> bool {
+    current.is_some_and(|record| matches!(record.state, RecordState::Ended { .. }))
+}

@@ -1,0 +1,280 @@
+//! The world as one opening or one commit sees it: the store, the time, randomness, and what was configured.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use crate::config::{Policy, SessionConfig};
+use crate::error::{Error, ErrorKind};
+use crate::id::{SessionId, SessionRef, StoreKey, UserKey, Version};
+use crate::random::{Random, RandomError};
+use crate::store::{
+    AddOutcome, Expect, IndexEntry, Record, RecordState, SaveOptions, SaveOutcome, SessionStore,
+    StoreError, Timestamp, Touch, UserIndex,
+};
+use crate::time::Clock;
+
+/// How often a commit may run into other requests' commits. Time runs out long before; this is for a
+/// store that answers "conflict" to everything, at once.
+pub(super) const MAX_CONFLICTS: u32 = 10_000;
+/// How many store errors an ending or a rotation looks past to learn what became of its write.
+pub(super) const MAX_ERRORS: u32 = 3;
+
+/// What all requests share.
+pub(crate) struct Environment {
+    pub(crate) config: SessionConfig,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl Environment {
+    /// The index of a store that has one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoUserIndex`]
+    pub(crate) fn index(&self) -> Result<&dyn UserIndex, Error> {
+        let no_index = || {
+            let message = "the store has no index of sessions by user";
+            Error::new(ErrorKind::NoUserIndex, message)
+        };
+        self.store().user_index().ok_or_else(no_index)
+    }
+
+    /// The store behind the `Arc`. `Arc<S>` implements `SessionStore` too; a call through it would box each
+    /// future twice.
+    fn store(&self) -> &dyn SessionStore {
+        &*self.store
+    }
+}
+
+/// The output of a story (one `async fn` of the protocol), or `None` when its time is up first. All its store
+/// calls and pauses share the configured time.
+pub(super) fn in_time<F: Future>(env: &Environment, story: F) -> InTime<'_, F> {
+    InTime {
+        story,
+        env,
+        timer: None,
+    }
+}
+
+pin_project! {
+    /// The future of [`in_time`]. It is no `async fn`, which would keep the story twice.
+    pub(super) struct InTime<'e, F> {
+        #[pin]
+        story: F,
+        env: &'e Environment,
+        // Made when something has to be waited for: a store that answers at once costs no timer.
+        timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    }
+}
+
+impl<F: Future> Future for InTime<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.story.poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        let Environment { clock, config, .. } = this.env;
+        let timer = this
+            .timer
+            .get_or_insert_with(|| clock.sleep(config.policy().store_timeout));
+        timer.as_mut().poll(cx).map(|()| None)
+    }
+}
+
+/// What a story may look at and do.
+pub(super) struct Io<'e> {
+    env: &'e Environment,
+    now: Timestamp,
+    has_waited: bool,
+    is_pausing: bool,
+}
+
+impl<'e> Io<'e> {
+    pub(super) fn new(env: &'e Environment) -> Self {
+        Self {
+            env,
+            now: env.clock.now(),
+            has_waited: false,
+            is_pausing: false,
+        }
+    }
+
+    /// The time that the story decides by. It is read again only once a call was pending, because reading the clock
+    /// costs as much as a lookup in memory.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(super) fn policy(&self) -> &'e Policy {
+        self.env.config.policy()
+    }
+
+    /// Whether the store has an index of sessions by user.
+    pub(super) fn has_index(&self) -> bool {
+        self.env.store().user_index().is_some()
+    }
+
+    pub(super) fn load<'c>(
+        &'c mut self,
+        key: &'c StoreKey,
+    ) -> Wait<'c, 'e, Result<Option<Record>, StoreError>> {
+        let call = self.env.store().load(key, self.now);
+        Wait { io: self, call }
+    }
+
+    pub(super) fn save<'c>(
+        &'c mut self,
+        key: &'c StoreKey,
+        record: Record,
+        expect: Expect,
+    ) -> Wait<'c, 'e, Result<SaveOutcome, StoreError>> {
+        let options = SaveOptions::new(expect, self.now);
+        let call = self.env.store().save(key, record, options);
+        Wait { io: self, call }
+    }
+
+    pub(super) fn touch<'c>(
+        &'c mut self,
+        key: &'c StoreKey,
+        touch: Touch,
+    ) -> Wait<'c, 'e, Result<SaveOutcome, StoreError>> {
+        let call = self.env.store().touch(key, touch, self.now);
+        Wait { io: self, call }
+    }
+
+    pub(super) fn delete<'c>(
+        &'c mut self,
+        key: &'c StoreKey,
+    ) -> Wait<'c, 'e, Result<(), StoreError>> {
+        let call = self.env.store().delete(key);
+        Wait { io: self, call }
+    }
+
+    /// Adds an entry to a user's index, if fewer than `cap` other sessions are there.
+    pub(super) async fn add_entry(
+        &mut self,
+        user: &UserKey,
+        entry: IndexEntry,
+        cap: Option<usize>,
+    ) -> Result<AddOutcome, Error> {
+        let call = self.env.index()?.add(user, entry, cap, self.now);
+        Ok(Wait { io: self, call }.await?)
+    }
+
+    /// Removes an entry from a user's index. Where that fails, or there is no index, the entry is left for whoever
+    /// looks through the index next.
+    pub(super) async fn remove_entry(&mut self, user: &UserKey, key: &StoreKey) -> bool {
+        let Ok(index) = self.env.index() else {
+            return false;
+        };
+        let call = index.remove(user, key);
+        Wait { io: self, call }.await.is_ok()
+    }
+
+    /// A user's entries as they are at one moment.
+    pub(super) async fn entries(&mut self, user: &UserKey) -> Result<Vec<IndexEntry>, Error> {
+        let call = self.env.index()?.list(user, self.now);
+        Ok(Wait { io: self, call }.await?)
+    }
+
+    /// Waits before the next try, for a random time, so that those who collided don't collide again. Its upper
+    /// bound doubles with each conflict.
+    pub(super) async fn back_off(&mut self, conflicts: u32) -> Result<(), Error> {
+        const FIRST_MICROS: u64 = 500;
+        const DOUBLINGS: u32 = 6;
+        let bound_micros = FIRST_MICROS << conflicts.min(DOUBLINGS);
+        let mut bytes = [0; 8];
+        self.env.random.fill(&mut bytes).map_err(no_randomness)?;
+        let micros = u64::from_le_bytes(bytes) % bound_micros;
+        let call = self.env.clock.sleep(Duration::from_micros(micros));
+        self.is_pausing = true;
+        Wait { io: self, call }.await;
+        self.is_pausing = false;
+        Ok(())
+    }
+
+    pub(super) fn new_id(&self) -> Result<SessionId, Error> {
+        SessionId::generate(&*self.env.random).map_err(no_randomness)
+    }
+
+    pub(super) fn new_version(&self) -> Result<Version, Error> {
+        Version::generate(&*self.env.random).map_err(no_randomness)
+    }
+
+    pub(super) fn new_reference(&self) -> Result<SessionRef, Error> {
+        SessionRef::generate(&*self.env.random).map_err(no_randomness)
+    }
+
+    /// A tombstone in place of `old`. It lasts as long as the record would have, and never less than the
+    /// grace time: a slow logout that comes with the old id has to find it.
+    pub(super) fn tombstone(
+        &self,
+        old: Option<&Record>,
+        state: RecordState,
+    ) -> Result<Record, Error> {
+        let shortest = self.now.saturating_add(self.policy().grace);
+        let expires_at = old.map_or(shortest, |old| old.expires_at.max(shortest));
+        Ok(Record::new(self.new_version()?, expires_at, state))
+    }
+
+    /// The error of a story whose time was up.
+    pub(super) fn late(&self) -> Error {
+        match self.is_pausing {
+            true => {
+                let message = "other requests kept changing the session until the time was up";
+                Error::new(ErrorKind::Conflict, message)
+            }
+            false => StoreError::unknown("the store didn't answer in time").into(),
+        }
+    }
+}
+
+/// A call that is under way. When it ends, the story's time moves on, if there was anything to wait for.
+///
+/// It isn't an `async fn`, which would keep the record twice: as its argument and in the call. So a commit's
+/// future stays below a kilobyte, which allocators hand out quickly.
+pub(super) struct Wait<'c, 'e, T> {
+    io: &'c mut Io<'e>,
+    call: Pin<Box<dyn Future<Output = T> + Send + 'c>>,
+}
+
+impl<T> Future for Wait<'_, '_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let polled = self.call.as_mut().poll(cx);
+        self.io.has_waited |= polled.is_pending();
+        let answer = ready!(polled);
+        if self.io.has_waited {
+            self.io.now = self.io.env.clock.now();
+        }
+        Poll::Ready(answer)
+    }
+}
+
+fn no_randomness(error: RandomError) -> Error {
+    Error::with_source(ErrorKind::Random, "the random generator failed", error)
+}
+
+pub(super) fn too_many_conflicts() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "other requests kept changing the session",
+    )
+}
+
+/// The store answered something that the call can't be answered with.
+pub(super) fn broken_contract() -> Error {
+    Error::new(
+        ErrorKind::StoreUnavailable,
+        "the session store broke its contract",
+    )
+}

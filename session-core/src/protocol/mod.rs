@@ -1,0 +1,40 @@
+//! What opening and committing a session mean in store calls: one `async fn` a story, over one small `io`.
+//!
+//! ```text
+//! open         what the ids of a request lead to
+//! commit       what the end of a request means, which is one or two of:
+//!   insert       a session under a fresh id, for one that begins and for one that is rotated
+//!   update       changes, or mere activity, of a session that stays under its id
+//!   rotate       a session moves to a fresh id
+//!   end          a session ends, whichever of its ids is known
+//!   index        an id is added to the list of a user's sessions, and room made for it
+//! users        a user's sessions are listed, and ended from elsewhere
+//!   look_through which entries of such a list lead to live sessions
+//! ```
+//!
+//! No story knows a framework, a transport, or what a store is made of; time, randomness and the store come in through
+//! [`io`]. So tests can run every interleaving of them, and can drop them at every `.await`.
+
+mod commit;
+mod end;
+mod found;
+mod index;
+mod insert;
+mod io;
+mod look_through;
+mod open;
+mod outcome;
+mod rotate;
+mod update;
+mod users;
+mod wishes;
+
+pub use users::SessionInfo;
+
+pub(crate) use commit::{Commit, commit};
+pub(crate) use found::{Found, LiveSession};
+pub(crate) use io::Environment;
+pub(crate) use open::{Opened, open};
+pub(crate) use outcome::{ClientChange, Outcome};
+pub(crate) use users::{Which, end_sessions, list_sessions};
+pub(crate) use wishes::{LoginWish, Wishes};

@@ -1,0 +1,82 @@
+//! What the end of a request means for its response.
+
+use std::fmt;
+
+use crate::error::Error;
+use crate::transport::{self, ForClient, ResponseHeaders};
+
+/// What the end of a request means for its response.
+#[must_use = "the response needs its headers"]
+pub struct Finished {
+    is_used: bool,
+    for_client: Option<ForClient>,
+    error: Option<Error>,
+}
+
+impl Finished {
+    /// Nobody asked for the session.
+    pub(super) fn unused() -> Self {
+        Self {
+            is_used: false,
+            for_client: None,
+            error: None,
+        }
+    }
+
+    /// Everything that was wanted is stored, and the client is told this.
+    pub(super) fn committed(for_client: Option<ForClient>) -> Self {
+        Self {
+            is_used: true,
+            for_client,
+            error: None,
+        }
+    }
+
+    /// What was wanted isn't stored, or it isn't known whether it is: the client is told nothing.
+    pub(super) fn failed(error: Error) -> Self {
+        Self {
+            is_used: true,
+            for_client: None,
+            error: Some(error),
+        }
+    }
+
+    /// The error that takes the place of the handler's response: the session couldn't be loaded, or what
+    /// the handler wanted couldn't be committed.
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    /// Whether the session was used, so that the response depends on what the client sent: [`apply`](Self::apply)
+    /// then has something to say.
+    pub fn is_used(&self) -> bool {
+        self.is_used
+    }
+
+    /// Whether the response has to reach the client, because it gives it an id or takes one away.
+    pub fn changes_client(&self) -> bool {
+        self.for_client.is_some()
+    }
+
+    /// Puts our headers on the response: `Vary` if the session was used, and the cookie, if it has to
+    /// change, with a `Cache-Control` that keeps it out of shared caches.
+    pub fn apply(&self, headers: &mut impl ResponseHeaders) {
+        if self.is_used {
+            transport::vary(headers);
+        }
+        if let Some(for_client) = &self.for_client {
+            for_client.apply(headers);
+        }
+    }
+}
+
+/// Shows whether the client is told something, not what.
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished")
+            .field("is_used", &self.is_used)
+            .field("changes_client", &self.changes_client())
+            .field("error", &self.error)
+            .finish()
+    }
+}

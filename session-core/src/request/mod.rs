@@ -1,0 +1,18 @@
+//! One request's sessions, from entering to the response.
+
+mod finished;
+mod handle;
+mod load;
+mod run;
+mod sessions;
+mod shared;
+mod state;
+
+pub use finished::Finished;
+pub use handle::SessionHandle;
+pub use load::Load;
+pub use run::Run;
+pub use sessions::{Main, RequestSessions};
+pub use shared::CommitStatus;
+
+pub(crate) use shared::Shared;

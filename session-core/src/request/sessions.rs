@@ -1,0 +1,85 @@
+//! The sessions of one request, as an adapter keeps them there.
+
+use std::any::TypeId;
+use std::sync::Arc;
+
+use super::handle::SessionHandle;
+use crate::error::{Error, ErrorKind};
+use crate::events;
+use crate::manager::SessionManager;
+
+/// The application's main session: the one that is meant where no other is named.
+#[derive(Clone, Copy, Debug)]
+pub enum Main {}
+
+/// What an adapter's middleware leaves in the request's extensions, and its extractor looks for: the
+/// handles of the session middlewares that are around the request, each under the type that names it.
+///
+/// Most applications have one, [`Main`]. [`SessionManager::enter`] makes it.
+#[derive(Clone, Debug)]
+pub struct RequestSessions {
+    name: TypeId,
+    handle: SessionHandle,
+    outer: Option<Arc<RequestSessions>>,
+}
+
+impl SessionManager {
+    /// What a middleware for the session `N` does with a request that has reached it. `outer` is what lies in
+    /// the request's extensions, put there by a session middleware further out; `path` is the request's
+    /// original path, as for [`SessionConfig::is_excluded`](crate::SessionConfig::is_excluded).
+    ///
+    /// With sessions, the middleware puts them into the extensions and [runs](SessionHandle::run) the rest of
+    /// the request under their [handle](RequestSessions::handle). With `None` it passes the request on as it
+    /// is: the path is excluded, or an identical middleware further out is at work already.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DuplicateName`] if a middleware further out has the same cookie name for another
+    /// session. The error has been logged; it is the response.
+    pub fn enter<N: 'static>(
+        &self,
+        outer: Option<&RequestSessions>,
+        path: &str,
+    ) -> Result<Option<RequestSessions>, Error> {
+        if self.config().is_excluded(path) {
+            return Ok(None);
+        }
+        let (name, cookie_name) = (TypeId::of::<N>(), self.config().cookie_name());
+        let shares_cookie =
+            |sessions: &&RequestSessions| sessions.handle.config().cookie_name() == cookie_name;
+        match outer.and_then(|outer| outer.iter().find(shares_cookie)) {
+            None => Ok(Some(RequestSessions {
+                name,
+                handle: self.handle(),
+                outer: outer.cloned().map(Arc::new),
+            })),
+            Some(identical) if identical.name == name => Ok(None),
+            Some(_) => {
+                events::duplicate_name(cookie_name, std::any::type_name::<N>());
+                Err(Error::new(
+                    ErrorKind::DuplicateName,
+                    "two sessions of different names share a cookie",
+                ))
+            }
+        }
+    }
+}
+
+impl RequestSessions {
+    /// The handle of the innermost middleware: the one that has just entered.
+    pub fn handle(&self) -> &SessionHandle {
+        &self.handle
+    }
+
+    /// The handle of the session called `N`.
+    pub fn find<N: 'static>(&self) -> Option<&SessionHandle> {
+        let name = TypeId::of::<N>();
+        let mut all = self.iter();
+        all.find(|sessions| sessions.name == name)
+            .map(|sessions| &sessions.handle)
+    }
+
+    /// From the innermost to the outermost.
+    fn iter(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |sessions| sessions.outer.as_deref())
+    }
+}

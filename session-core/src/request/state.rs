@@ -1,0 +1,250 @@
+//! What one request knows about its session and wants of it.
+
+use crate::config::Policy;
+use crate::data::{Op, OpLog, SessionData, View};
+use crate::error::{Error, ErrorKind};
+use crate::events;
+use crate::id::SessionId;
+use crate::protocol::{
+    ClientChange, Commit, Found, LiveSession, LoginWish, Opened, Outcome, Wishes,
+};
+use crate::store::{SessionUser, Timestamp};
+
+/// The state behind a [`Session`](crate::Session), under its lock.
+#[derive(Debug)]
+pub(crate) struct RequestState {
+    pub(crate) found: Found,
+    /// No stored session was found when the request's id was looked up.
+    pub(crate) is_new: bool,
+    loaded_at: Timestamp,
+    /// What is wanted that no commit has seen.
+    pub(super) wishes: Wishes,
+    pub(crate) view: View,
+    /// The view may show what closures gave on older data; the next commit runs the log again before it
+    /// believes the view.
+    view_is_stale: bool,
+    phase: CommitPhase,
+    /// The request's future is gone.
+    is_abandoned: bool,
+    pub(super) response_sent: bool,
+    /// What the commits so far mean for the client.
+    client: ClientChange,
+}
+
+/// How far the commits have come.
+#[derive(Clone, Debug)]
+enum CommitPhase {
+    /// None is under way, and none has failed.
+    Idle,
+    Committing,
+    /// A commit failed, or was abandoned half-way. What is stored isn't known; nothing is tried again, except
+    /// that the session can still be ended.
+    Failed(Error),
+    /// The session is being ended after such a failure.
+    EndingAfter(Error),
+}
+
+/// What the response tells the client.
+pub(super) enum ForClient {
+    Nothing,
+    /// This id, to be kept until then.
+    Id(SessionId, Timestamp),
+    Removal,
+}
+
+impl RequestState {
+    pub(super) fn new() -> Self {
+        Self {
+            found: Found::Nothing,
+            is_new: true,
+            loaded_at: Timestamp::default(),
+            wishes: Wishes::default(),
+            view: View::new(SessionData::empty()),
+            view_is_stale: false,
+            phase: CommitPhase::Idle,
+            is_abandoned: false,
+            response_sent: false,
+            client: ClientChange::Keep,
+        }
+    }
+
+    pub(super) fn opened(&mut self, opened: Opened) {
+        let Opened {
+            found,
+            sign_anew,
+            at,
+        } = opened;
+        self.loaded_at = at;
+        self.view = View::new(found.data());
+        self.is_new = !matches!(found, Found::Live(_));
+        self.wishes.sign_anew = sign_anew;
+        self.found = found;
+    }
+
+    /// The live session, unless this request has ended it.
+    pub(crate) fn live(&self) -> Option<&LiveSession> {
+        match &self.found {
+            Found::Live(live) if !self.wishes.end => Some(live),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_superseded(&self) -> bool {
+        let Wishes { end, login, .. } = &self.wishes;
+        matches!(&self.found, Found::Gone(gone) if gone.is_straggler) && !end && login.is_none()
+    }
+
+    /// Whose session it is, if the request ended now.
+    pub(crate) fn user(&self) -> Option<&SessionUser> {
+        match &self.wishes.login {
+            Some(login) => Some(&login.user),
+            None => self.live()?.user(),
+        }
+    }
+
+    /// Whether a commit would have anything to write, activity apart.
+    pub(crate) fn is_modified(&self) -> bool {
+        let Wishes {
+            end, rotate, login, ..
+        } = &self.wishes;
+        let rotates = *rotate && matches!(self.found, Found::Live(_));
+        let ends = *end && !matches!(self.found, Found::Nothing);
+        rotates || ends || login.is_some() || self.view.is_changed()
+    }
+
+    /// Notes `op`, which `apply` does to the view. Returns what can be dropped once the lock is gone.
+    pub(crate) fn record(&mut self, op: Op, apply: impl FnOnce(&mut View)) -> OpLog {
+        apply(&mut self.view);
+        if self.is_abandoned {
+            events::changed_after_cancellation();
+            return OpLog::of(op);
+        }
+        self.wishes.log.push(op)
+    }
+
+    pub(crate) fn rotate(&mut self) {
+        self.wishes.rotate = true;
+    }
+
+    /// Logs a user in. What another user left in the session isn't theirs. Returns what can be dropped once
+    /// the lock is gone.
+    pub(crate) fn log_in(&mut self, login: LoginWish) -> OpLog {
+        let is_anothers = self.user().is_some_and(|user| user.name != login.user.name);
+        let hidden = match is_anothers {
+            true => self.record(Op::Clear, View::clear),
+            false => OpLog::default(),
+        };
+        if !self.is_abandoned {
+            self.wishes.login = Some(login);
+        }
+        hidden
+    }
+
+    /// Ends the session: what was wanted before counts no more. Returns what can be dropped once the lock is gone.
+    pub(crate) fn end(&mut self) -> Wishes {
+        self.view = View::new(SessionData::empty());
+        let end = Wishes {
+            end: true,
+            sign_anew: self.wishes.sign_anew,
+            ..Wishes::default()
+        };
+        std::mem::replace(&mut self.wishes, end)
+    }
+
+    /// The request was cancelled: what was wanted is forgotten, and so is what tasks that outlive it still
+    /// want. Returns what can be dropped once the lock is gone.
+    pub(super) fn cancel(&mut self) -> Wishes {
+        (self.is_abandoned, self.response_sent) = (true, true);
+        std::mem::take(&mut self.wishes)
+    }
+
+    /// [Settles the response](Self::settle_response) if a commit that starts now would have nothing to do, and nothing
+    /// to fail for. Without a time of its own it goes by that of the load.
+    pub(super) fn settle_if_nothing_to_write(
+        &mut self,
+        now: Option<Timestamp>,
+        policy: &Policy,
+    ) -> Option<ForClient> {
+        let now = now.unwrap_or(self.loaded_at);
+        let can_send_id = !self.response_sent;
+        let is_touch_due = match &self.found {
+            Found::Live(live) => live.is_touch_due(self.wishes.sign_anew, can_send_id, now, policy),
+            Found::Nothing | Found::SeveralLive(_) | Found::Gone(_) => false,
+        };
+        let is_settled = matches!(self.phase, CommitPhase::Idle)
+            && self.wishes.is_empty()
+            && !self.view_is_stale
+            && !is_touch_due;
+        is_settled.then(|| self.settle_response())
+    }
+
+    /// From now on the client can't be sent anything; this is what the commits so far mean for it.
+    pub(super) fn settle_response(&mut self) -> ForClient {
+        self.response_sent = true;
+        match (self.client, &self.found) {
+            (ClientChange::Send, Found::Live(live)) => {
+                ForClient::Id(live.id.clone(), live.expires_at)
+            }
+            (ClientChange::Remove, _) => ForClient::Removal,
+            _ => ForClient::Nothing,
+        }
+    }
+
+    /// Starts a commit with everything that was wanted up to now. Where an earlier one failed, that is the
+    /// error, together with what can be dropped once the lock is gone; an ending goes ahead all the same.
+    pub(super) fn begin_commit(&mut self) -> Result<Commit, (Error, Wishes)> {
+        let failed = match &self.phase {
+            CommitPhase::Idle => None,
+            CommitPhase::Failed(error) | CommitPhase::EndingAfter(error) => Some(error.clone()),
+            CommitPhase::Committing => Some(Error::new(
+                ErrorKind::StoreUnavailable,
+                "an earlier commit was abandoned half-way; what it wrote isn't known",
+            )),
+        };
+        let wishes = std::mem::take(&mut self.wishes);
+        self.phase = match failed {
+            None => CommitPhase::Committing,
+            Some(error) if wishes.end => CommitPhase::EndingAfter(error),
+            Some(error) => {
+                self.phase = CommitPhase::Failed(error.clone());
+                return Err((error, wishes));
+            }
+        };
+        let view = (!self.view_is_stale).then(|| self.view.clone());
+        self.view_is_stale = false;
+        Ok(Commit {
+            found: self.found.clone(),
+            wishes,
+            view,
+            can_send_id: !self.response_sent,
+        })
+    }
+
+    /// Takes note of how a commit ended. What was wanted while it ran is laid over what it left.
+    pub(super) fn end_commit(&mut self, result: Result<Outcome, Error>) -> Result<(), Error> {
+        let outcome = match (&self.phase, result) {
+            (CommitPhase::EndingAfter(error), _) => Err(error.clone()),
+            (_, result) => result,
+        };
+        let outcome = outcome.inspect_err(|error| {
+            self.phase = CommitPhase::Failed(error.clone());
+        })?;
+        self.client = match (outcome.client, &outcome.found) {
+            // An earlier commit may have wanted the id sent. The session is gone by now, and a dead id isn't sent.
+            (ClientChange::Keep, Found::Gone(_)) => ClientChange::Keep,
+            (ClientChange::Keep, _) => self.client,
+            (change, _) => change,
+        };
+        self.found = outcome.found;
+        let data = match self.wishes.end {
+            true => SessionData::empty(),
+            false => self.found.data(),
+        };
+        // Closures don't run under the lock: the view shows what they gave when they were first
+        // run, and the next commit runs them again before it believes that.
+        self.view = self.wishes.log.project(&self.view, data);
+        self.view_is_stale = !self.wishes.log.is_empty();
+        self.phase = CommitPhase::Idle;
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! What handlers call.
+
+mod key;
+mod lifecycle;
+mod login;
+#[expect(
+    clippy::module_inception,
+    reason = "the folder is named after what it is about"
+)]
+mod session;
+mod users;
+mod values;
+
+pub use key::{Key, KeyName, SessionKey, WriteKey};
+pub use login::Login;
+pub use session::Session;

@@ -1,0 +1,129 @@
+//! What a handler gets of its request, and how it fails.
+
+use std::ops::Deref;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::COOKIE;
+use hyper::http::request::Parts;
+use session_conformance::adapter::SpyStore;
+use session_core::adapter::{CookieHeaders, SessionHandle};
+use session_core::store::{SessionStore as _, StoreKey};
+use session_core::{Error, Session, SessionManager, Timestamp};
+
+use super::Defect::{self, *};
+
+pub(super) type Response = hyper::Response<Full<Bytes>>;
+
+/// The error values of a framework that has such a thing: a response, and who failed.
+pub(super) enum Failure {
+    Handler(Box<Response>),
+    Middleware(Box<Response>),
+    Session(Error),
+}
+
+/// The adapter's own error, as every adapter has one.
+pub(super) struct SessionFailed(Error);
+
+impl From<Error> for SessionFailed {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl Deref for SessionFailed {
+    type Target = Error;
+
+    fn deref(&self) -> &Error {
+        &self.0
+    }
+}
+
+/// The request as handlers see it.
+pub(super) struct Extractor<'r> {
+    pub(super) head: &'r Parts,
+    pub(super) handle: Option<&'r SessionHandle>,
+    /// Sessions of a store that knows nobody.
+    pub(super) strangers: &'r SessionManager,
+    pub(super) store: &'r SpyStore,
+    pub(super) defect: Option<Defect>,
+}
+
+impl Extractor<'_> {
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    pub(super) async fn session(&self) -> Result<Session<SessionFailed>, Failure> {
+        let handle = self
+            .handle
+            .expect("no route below an excluded path needs a session");
+        let session = match self.load(handle).await {
+            Err(_) if self.has(AnonymousWhenStoreIsDown) => {
+                self.strangers.handle().load(&CookieHeaders(&[])).await
+            }
+            session => session,
+        };
+        let session = session.map_err(Failure::Session)?;
+        if self.has(LogoutDoesNotFollow) && session.is_superseded() {
+            let stranger = self.strangers.handle().load(&CookieHeaders(&[])).await;
+            return stranger.map_err(Failure::Session);
+        }
+        Ok(session)
+    }
+
+    pub(super) async fn optional_session(&self) -> Result<Option<Session<SessionFailed>>, Failure> {
+        let Some(handle) = self.handle else {
+            return Ok(None);
+        };
+        match self.load(handle).await {
+            Ok(session) => Ok(Some(session)),
+            Err(_) if self.has(NoneWhenStoreIsDown) => Ok(None),
+            Err(error) => Err(Failure::Session(error)),
+        }
+    }
+
+    pub(super) async fn load(
+        &self,
+        handle: &SessionHandle,
+    ) -> Result<Session<SessionFailed>, Error> {
+        let mut cookies: Vec<Vec<u8>> = self
+            .head
+            .headers
+            .get_all(COOKIE)
+            .iter()
+            .filter(|value| !self.has(BrokenNeighbourHides) || value.to_str().is_ok())
+            .map(|value| value.as_bytes().to_vec())
+            .collect();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        for header in &mut cookies {
+            if self.has(FirstOfTwoCookies) {
+                let header_text = text(header);
+                let ours = header_text
+                    .split("; ")
+                    .find(|pair| pair.starts_with("session_id="));
+                *header = ours.unwrap_or_default().into();
+            }
+            if self.has(DecodesCookieNames) {
+                *header = text(header).replace("session%5Fid", "session_id").into();
+            }
+            if self.has(SkipsForgedCookies) {
+                *header = text(header).replace("session_id=forged; ", "").into();
+            }
+        }
+        let read: Vec<_> = cookies.iter().map(Vec::as_slice).collect();
+        let session = handle.load(&CookieHeaders(&read)).await;
+        let asks_again = match &session {
+            Ok(session) => {
+                let found_nothing = session.is_new() && !cookies.is_empty();
+                self.has(LoadsTwice) || (self.has(AsksForForgedCookies) && found_nothing)
+            }
+            Err(_) => false,
+        };
+        if asks_again {
+            let nobody = StoreKey::from_bytes([0; 32]);
+            drop(self.store.load(&nobody, Timestamp::default()).await);
+        }
+        session
+    }
+}

@@ -1,0 +1,182 @@
+//! What must hold when a request has been answered, and when its response reaches the visitor.
+
+use session_core::SessionRef;
+use session_core::store::{RecordState, StoreKey};
+
+use super::Oracle;
+use super::promise::Promise;
+use super::request::RequestLog;
+use crate::simulation::requests::Answer;
+
+impl Oracle {
+    pub(super) fn check_answer(&mut self, request: usize, answer: &Answer) {
+        self.check_failure(request, answer);
+        self.check_cookie(request, answer);
+        self.check_effect(request, answer);
+    }
+
+    fn check_failure(&mut self, request: usize, answer: &Answer) {
+        if answer.ok {
+            return;
+        }
+        if answer.set_cookie.is_some() {
+            self.report(
+                Promise::FailuresSendNoCookie,
+                format!("#{request} failed and sent a cookie"),
+            );
+        }
+        if !self.faults_happened {
+            self.report(
+                Promise::FailuresHaveACause,
+                format!("#{request} failed, though nothing had gone wrong"),
+            );
+        }
+    }
+
+    fn check_cookie(&mut self, request: usize, answer: &Answer) {
+        let log = &self.requests[request];
+        let rotated = log.rotated;
+        match answer.set_cookie.as_deref() {
+            Some("") if !log.kind.destroys() => self.report(
+                Promise::RemovalsEndTheSession,
+                format!("#{request} removed the cookie without having ended the session"),
+            ),
+            Some("") => {}
+            Some(value) => self.check_sent_id(request, value),
+            None if answer.ok && rotated => self.report(
+                Promise::RotationsSendTheNewId,
+                format!("#{request} rotated and didn't send the new id"),
+            ),
+            None => {}
+        }
+    }
+
+    /// Checks that the request may send the id in `value`, and remembers which key belongs to it.
+    fn check_sent_id(&mut self, request: usize, value: &str) {
+        let log = &self.requests[request];
+        if log.cookie.as_deref() == Some(value) {
+            if !log.extended {
+                self.report(
+                    Promise::CookiesAreEarned,
+                    format!("#{request} sent its cookie again without having extended the session"),
+                );
+            }
+            return;
+        }
+        // The oracle can't read an id out of a cookie. A new value must be that of the last record that the
+        // request created.
+        match log.created.last() {
+            Some(key) if log.commits > 0 => {
+                self.sent.insert(value.to_owned(), *key);
+            }
+            _ => self.report(
+                Promise::CookiesAreEarned,
+                format!("#{request} sent an id that isn't its session's"),
+            ),
+        }
+    }
+
+    /// Checks that what the request wrote is there if it was acknowledged, and isn't if it came too late.
+    fn check_effect(&mut self, request: usize, answer: &Answer) {
+        let log = &self.requests[request];
+        let (commits, dropped) = (log.commits, log.dropped);
+        let groups = log.kind.groups(request);
+        let wanted = groups.iter().filter(|group| !group.is_empty()).count();
+        let stored_too_late = dropped && log.is_late() && commits > 0 && !log.kind.destroys();
+        if answer.ok && !dropped && commits < wanted {
+            self.report(
+                Promise::AcknowledgedIsStored,
+                format!(
+                    "#{request} was acknowledged, and {} commits are missing",
+                    wanted - commits
+                ),
+            );
+        }
+        if stored_too_late {
+            self.report(
+                Promise::LateRequestsStoreNothing,
+                format!("#{request} came with a dead id and was stored"),
+            );
+        }
+    }
+
+    /// Looks for a session that lives on after a logout. This is checked after every answer, and once more at
+    /// the end: nothing may bring the session back later.
+    pub(super) fn check_logouts(&mut self) {
+        let logs = self.requests.iter().enumerate();
+        let mut survivors = logs.filter_map(|(id, log)| Some((id, self.survivor_of(log)?)));
+        if let Some((request, key)) = survivors.next() {
+            self.report(
+                Promise::LogoutsEndTheSession,
+                format!("logout #{request} was acknowledged, and the session lives under {key}"),
+            );
+        }
+    }
+
+    /// The key under which the session lives that this request has ended, as far as its visitor knows.
+    fn survivor_of(&self, log: &RequestLog) -> Option<StoreKey> {
+        if !log.kind.destroys() || !log.is_acknowledged() {
+            return None;
+        }
+        let loaded = log.loaded.as_ref()?;
+        // A tombstone lasts as long as the record that it replaced would have. A logout that takes longer may find
+        // the tombstone gone, and with it the way to the session's new id.
+        if loaded.is_expired(log.answered_at) {
+            return None;
+        }
+        // The tombstone of an ended session names no new id. A logout as slow as that leaves one behind, and then
+        // no other can follow the session either.
+        if matches!(loaded.state, RecordState::Ended { .. }) {
+            return None;
+        }
+        let (key, record) = self.newest(log.key?);
+        let is_alive = record?.live().is_some() && !record?.is_expired(self.latest);
+        is_alive.then_some(key)
+    }
+
+    /// Checks the cookie in a response that reaches a visitor, and notes whether the visitor now has the
+    /// newest id. `held` is the cookie that the visitor has so far, and `new` the one that replaces it.
+    pub(super) fn check_delivery(&mut self, request: usize, held: Option<&str>, new: Option<&str>) {
+        let log = &self.requests[request];
+        let came_with = log.cookie.as_deref();
+        // A browser that got a newer cookie while the request was under way must not lose that one.
+        let takes_away =
+            held.is_some_and(|held| self.is_live(held)) && held != came_with && held != new;
+        let sends_its_own_again = new.is_some() && new == came_with;
+        let may_take_away =
+            log.kind.destroys() || log.rotated || log.is_first_visit() || sends_its_own_again;
+        if takes_away && !may_take_away {
+            self.report(
+                Promise::LiveCookiesStay,
+                format!("#{request} took a live cookie away"),
+            );
+        }
+        let Some(new) = new else { return };
+        let Some(session) = self.session_of(new) else {
+            return;
+        };
+        if let Some(lineage) = self.sessions.get_mut(&session) {
+            // A response that was overtaken by a rotation's brings the old id back to the browser.
+            lineage.undelivered = self.sent.get(new) != Some(&lineage.key);
+        }
+    }
+
+    /// The session that a cookie leads to, as a server would find it: through the tombstones.
+    fn session_of(&self, cookie: &str) -> Option<SessionRef> {
+        let mut key = *self.sent.get(cookie)?;
+        loop {
+            match &self.records.get(&key)?.state {
+                RecordState::Live(live) => return Some(live.reference),
+                RecordState::Superseded { successor, .. } => key = *successor,
+                _ => return None,
+            }
+        }
+    }
+
+    /// Whether a live record lies under the id in the cookie itself.
+    fn is_live(&self, cookie: &str) -> bool {
+        let key = self.sent.get(cookie);
+        let record = key.and_then(|key| self.records.get(key));
+        record.is_some_and(|record| record.live().is_some())
+    }
+}
