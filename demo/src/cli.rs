@@ -21,13 +21,18 @@ usage: session-demo [OPTIONS]
   --secret STRING            or SESSION_SECRET; default: a random one, gone with the process
   --previous-secret STRING   repeatable
   --cookie-name NAME         default session_id
+  --kind NAME                default: the cookie's name; sessions of other kinds are never listed together
+  --browser-session          sessions end with the browser, remembered logins apart
   --max-age SECONDS          default 3600; fractions allowed, here and below
   --absolute-timeout SECONDS default 86400
   --touch-interval SECONDS   default: a tenth of max-age
   --grace SECONDS            default 60
+  --clock-tolerance SECONDS  default 60; --grace may not be less
   --store-timeout SECONDS    default 5
   --remember-max-age SECONDS default 2592000: how long a remembered login lasts unused
-  --max-sessions-per-user N  default: any number; a login beyond that ends the user's oldest session
+  --remember-absolute-timeout SECONDS
+                             default 31536000: how long it lasts however active it is
+  --max-sessions-per-user N  default 100, 0 is any number; a login beyond that ends the user's oldest session
   --insecure-cookie          no Secure attribute, for plain-http clients that insist on it";
 
 /// What the command line says.
@@ -75,6 +80,13 @@ impl Options {
                     let name = text(args.value())?;
                     set.push(Box::new(|builder| builder.cookie_name(name)));
                 }
+                Long("kind") => {
+                    let kind = text(args.value())?;
+                    set.push(Box::new(|builder| builder.kind(kind)));
+                }
+                Long("browser-session") => {
+                    set.push(Box::new(|builder| builder.cookie_persistent(false)));
+                }
                 Long("max-age") => {
                     let max_age = seconds(args.value())?;
                     set.push(Box::new(move |builder| builder.max_age(max_age)));
@@ -91,6 +103,10 @@ impl Options {
                     let grace = seconds(args.value())?;
                     set.push(Box::new(move |builder| builder.grace(grace)));
                 }
+                Long("clock-tolerance") => {
+                    let tolerance = seconds(args.value())?;
+                    set.push(Box::new(move |builder| builder.clock_tolerance(tolerance)));
+                }
                 Long("store-timeout") => {
                     store_timeout = seconds(args.value())?;
                     set.push(Box::new(move |builder| {
@@ -101,10 +117,17 @@ impl Options {
                     let max_age = seconds(args.value())?;
                     set.push(Box::new(move |builder| builder.remember_max_age(max_age)));
                 }
+                Long("remember-absolute-timeout") => {
+                    let timeout = seconds(args.value())?;
+                    set.push(Box::new(move |builder| {
+                        builder.remember_absolute_timeout(timeout)
+                    }));
+                }
                 Long("max-sessions-per-user") => {
                     let max = number(args.value())?;
-                    set.push(Box::new(move |builder| {
-                        builder.max_sessions_per_user(max, WhenFull::EndOldest)
+                    set.push(Box::new(move |builder| match max {
+                        0 => builder.unlimited_sessions_per_user(),
+                        max => builder.max_sessions_per_user(max, WhenFull::EndOldest),
                     }));
                 }
                 Long("insecure-cookie") => {
@@ -202,6 +225,9 @@ mod tests {
             "another secret of at least 32 bytes",
             "--cookie-name",
             "id",
+            "--kind",
+            "members",
+            "--browser-session",
             "--max-age",
             "0.5",
             "--absolute-timeout",
@@ -210,9 +236,13 @@ mod tests {
             "0",
             "--grace",
             "1",
+            "--clock-tolerance",
+            "1",
             "--store-timeout",
             "0.25",
             "--remember-max-age",
+            "60",
+            "--remember-absolute-timeout",
             "60",
             "--max-sessions-per-user",
             "5",
@@ -225,6 +255,9 @@ mod tests {
             (options.listen.as_str(), options.config.cookie_name()),
             ("127.0.0.1:0", "id")
         );
+        // Nothing else shows the kind without a store that two programs share.
+        let config = format!("{:?}", options.config);
+        assert!(config.contains(r#"kind: "members""#), "{config}");
     }
 
     #[test]
@@ -258,7 +291,8 @@ mod tests {
             (&["--store", "memory"], "memory:"),
             (&["--store", "floppy:"], "floppy:… is unknown"),
             (&["--max-sessions-per-user", "five"], "not a number"),
-            (&["--max-sessions-per-user", "0"], "allow at least one"),
+            (&["--max-sessions-per-user", "-1"], "not a number"),
+            (&["--clock-tolerance", "soon"], "not a number of seconds"),
         ];
         for &(args, advice) in cases {
             let line = parse(args).err().unwrap();

@@ -96,6 +96,66 @@ fn options_reach_the_sessions() {
     stop(demo);
 }
 
+/// Sends a login with this body, and gives its cookie.
+fn log_in(address: &str, body: &str) -> String {
+    let login = ureq::post(format!("http://{address}/api/login"))
+        .send(body)
+        .unwrap();
+    login.headers()["set-cookie"].to_str().unwrap().to_owned()
+}
+
+/// How many sessions the user of this cookie has.
+fn sessions(address: &str, cookie: &str) -> usize {
+    let (pair, _) = cookie.split_once(';').unwrap();
+    let list = ureq::get(format!("http://{address}/api/sessions")).header("cookie", pair);
+    let list = list.call().unwrap().into_body().read_to_string().unwrap();
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    list["sessions"].as_array().unwrap().len()
+}
+
+/// TM-4: a remembered login outlives the browser, where the others end with it.
+#[test]
+fn sessions_may_end_with_the_browser() {
+    let (demo, address) = Program::demo(&[
+        "--browser-session",
+        "--remember-max-age",
+        "7200",
+        "--remember-absolute-timeout",
+        "7200",
+    ]);
+    let ordinary = log_in(&address, r#"{"user":"ada"}"#);
+    assert!(!ordinary.contains("Max-Age"), "{ordinary}");
+    let remembered = log_in(&address, r#"{"user":"ada","remember":true}"#);
+    assert!(remembered.contains("Max-Age=7200"), "{remembered}");
+    stop(demo);
+}
+
+#[test]
+fn a_user_may_have_as_many_sessions_as_the_option_says() {
+    for (max, expected) in [("2", 2), ("0", 101)] {
+        let (demo, address) = Program::demo(&["--max-sessions-per-user", max]);
+        let mut last = String::new();
+        for _ in 0..101 {
+            last = log_in(&address, r#"{"user":"ada"}"#);
+        }
+        assert_eq!(sessions(&address, &last), expected, "at most {max}");
+        stop(demo);
+    }
+}
+
+#[test]
+fn a_grace_of_the_clock_tolerance_is_enough() {
+    let (demo, _) = Program::demo(&[
+        "--kind",
+        "members",
+        "--grace",
+        "1",
+        "--clock-tolerance",
+        "1",
+    ]);
+    stop(demo);
+}
+
 #[test]
 fn it_stops_although_a_client_stays_connected() {
     for framework in FRAMEWORKS {
@@ -165,6 +225,22 @@ fn bad_options_are_refused_with_one_line() {
             &["--max-age", "10", "--absolute-timeout", "5"],
             "lower max_age",
         ),
+        (
+            &["--grace", "5", "--clock-tolerance", "6"],
+            "grace (5s) is shorter than clock_tolerance (6s)",
+        ),
+        (&["--grace", "59"], "clock_tolerance (60s)"),
+        (&["--clock-tolerance", "61"], "grace (60s)"),
+        (
+            &[
+                "--remember-max-age",
+                "20",
+                "--remember-absolute-timeout",
+                "10",
+            ],
+            "longer than remember_absolute_timeout (10s)",
+        ),
+        (&["--kind"], "--kind"),
     ];
     for &(options, reason) in cases {
         // No secret is given in most: its warning would be a second line, and has to wait its turn.

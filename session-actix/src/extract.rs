@@ -77,7 +77,7 @@ impl<N> fmt::Debug for Extracting<N> {
 /// use actix_web::{guard, web, HttpResponse};
 /// use session_actix::SessionExt as _;
 ///
-/// let members = guard::fn_guard(|request| request.session().is_ok_and(|session| session.contains("user_id")));
+/// let members = guard::fn_guard(|request| request.session().is_ok_and(|session| session.user().is_some()));
 /// let route = web::get().guard(members).to(HttpResponse::Ok);
 /// # let _ = route;
 /// ```

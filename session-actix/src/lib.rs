@@ -48,7 +48,7 @@
 //!     request: ServiceRequest,
 //!     next: Next<B>,
 //! ) -> Result<ServiceResponse<B>, Error> {
-//!     match session.contains("user_id") {
+//!     match session.user().is_some() {
 //!         true => next.call(request).await,
 //!         false => Err(error::ErrorUnauthorized("members only")),
 //!     }
@@ -76,6 +76,12 @@
 //! event stream or a streaming body that changes the session later calls
 //! [`commit`](session_core::Session::commit) after the last change. A new session's cookie travels in the
 //! head: store something (or commit) before returning the response.
+//!
+//! # Visitors who leave, and stopping
+//!
+//! A commit that has begun, and an ending that a handler asked for, go on as a task of the runtime when the visitor leaves.
+//! At shutdown, when the server has stopped, [`SessionMiddleware::manager`] gives what waits for them:
+//! [`drain`](session_core::SessionManager::drain).
 
 mod error;
 mod extract;

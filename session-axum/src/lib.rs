@@ -37,7 +37,7 @@
 //! use session_axum::{Session, SessionLayer};
 //!
 //! async fn only_members(session: Session, request: Request, next: Next) -> Result<Response, StatusCode> {
-//!     match session.contains("user_id") {
+//!     match session.user().is_some() {
 //!         true => Ok(next.run(request).await),
 //!         false => Err(StatusCode::UNAUTHORIZED),
 //!     }
@@ -57,6 +57,12 @@
 //! event stream or a streaming body that changes the session later calls
 //! [`commit`](session_core::Session::commit) after the last change. A new session's cookie travels in the
 //! head: store something (or commit) before returning the response.
+//!
+//! # Visitors who leave, and stopping
+//!
+//! A commit that has begun, and an ending that a handler asked for, go on as a task of the runtime when the visitor leaves.
+//! At shutdown, when the server has stopped, [`SessionLayer::manager`] gives what waits for them:
+//! [`drain`](session_core::SessionManager::drain).
 //!
 //! # Where an error takes the cookie with it
 //!

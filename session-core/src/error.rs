@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::store::StoreError;
+
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// What went wrong while a session was loaded, used or committed.
@@ -29,7 +31,8 @@ pub enum ErrorKind {
     /// Other requests kept changing the session until the time was up, or an `update` could not be
     /// run again on what another request had written. Nothing was saved; 503.
     Conflict,
-    /// The session would grow beyond the payload limit. The old data is kept; 413.
+    /// The session would grow beyond the payload limit, or a login's user name or label is too long. The session is
+    /// as it was; 413.
     PayloadTooLarge,
     /// The user has as many sessions as one may have, and the configuration refuses another; 409. Nothing was
     /// changed.
@@ -46,7 +49,8 @@ pub enum ErrorKind {
     NoMiddleware,
     /// The session was asked for where nothing can wait for it, and nobody had loaded it before; 500.
     NotLoaded,
-    /// Two session middlewares around this handler have the same cookie name and different sessions; 500.
+    /// Two session middlewares around this handler have the same cookie name and different sessions or different
+    /// managers; 500. The message says what to do.
     DuplicateName,
     /// The response has left, so that the cookie of a new or rotated session can't be sent; 500.
     ResponseSent,
@@ -61,6 +65,11 @@ impl Error {
             message: message.into(),
             source: None,
         }))
+    }
+
+    /// The failure of the store that this is about, if it is.
+    pub(crate) fn store_error(&self) -> Option<&StoreError> {
+        self.0.source.as_deref()?.downcast_ref()
     }
 
     pub(crate) fn with_source(

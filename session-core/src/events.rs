@@ -1,12 +1,20 @@
 //! What those who watch are told: tracing events under the target `session`, and the hook for dropped changes.
 //!
 //! No event shows an id, a signature, a secret or data. A session is named by its public reference.
+//!
+//! Two kinds of events. What became of a session (loaded, created, saved, rotated, ended) is told each time. Everything
+//! else that a client can cause by sending something, as often as it likes, is told once a second at most, for each kind
+//! and manager; the next such event says in its field `suppressed` how many weren't shown since.
+
+mod limit;
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::id::SessionRef;
+use crate::time::Clock;
+use limit::{Admitted, Limit};
 
 /// Why a request's changes were dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -16,6 +24,9 @@ pub enum DropReason {
     Superseded,
     /// The session was ended, rotated or expired while this request was under way.
     LostRace,
+    /// Several live sessions came with one request, and one of them was a user's. It stays, and the next request has it
+    /// for itself.
+    SeveralSessions,
 }
 
 /// A request's changes were dropped, because its session was ended or rotated by another request.
@@ -44,29 +55,251 @@ pub(crate) enum Done {
     Ended,
 }
 
-pub(crate) fn id_rejected(reason: impl fmt::Debug) {
-    tracing::debug!(target: "session", ?reason, "session id rejected");
+/// What one manager tells, and how often.
+pub(crate) struct Events {
+    clock: Arc<dyn Clock>,
+    id_rejected: Limit,
+    late_request: Limit,
+    former_id_used: Limit,
+    several_live_sessions: Limit,
+    unreadable_record: Limit,
+    dated_ahead: Limit,
+    changes_dropped: Limit,
+    failed: FailureLimits,
+    optional_write_failed: Limit,
+    commit_cut_off: Limit,
+    changed_after_cancellation: Limit,
+    changes_never_committed: Limit,
+    duplicate_name: Limit,
+}
+
+/// A bound for each kind of error that a request may end with at the store; one for all the others, which are the
+/// application's mistakes.
+#[derive(Default)]
+struct FailureLimits {
+    store: Limit,
+    conflict: Limit,
+    payload: Limit,
+    sessions: Limit,
+    random: Limit,
+    others: Limit,
+}
+
+impl FailureLimits {
+    fn of(&self, kind: ErrorKind) -> &Limit {
+        match kind {
+            ErrorKind::StoreUnavailable => &self.store,
+            ErrorKind::Conflict => &self.conflict,
+            ErrorKind::PayloadTooLarge => &self.payload,
+            ErrorKind::TooManySessions => &self.sessions,
+            ErrorKind::Random => &self.random,
+            _ => &self.others,
+        }
+    }
+}
+
+/// What is told once a second at most.
+impl Events {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            id_rejected: Limit::default(),
+            late_request: Limit::default(),
+            former_id_used: Limit::default(),
+            several_live_sessions: Limit::default(),
+            unreadable_record: Limit::default(),
+            dated_ahead: Limit::default(),
+            changes_dropped: Limit::default(),
+            failed: FailureLimits::default(),
+            optional_write_failed: Limit::default(),
+            commit_cut_off: Limit::default(),
+            changed_after_cancellation: Limit::default(),
+            changes_never_committed: Limit::default(),
+            duplicate_name: Limit::default(),
+        }
+    }
+
+    /// The clock is read only when there is something to tell.
+    fn admit(&self, limit: &Limit) -> Option<Admitted> {
+        limit.admit(self.clock.now())
+    }
+
+    /// A cookie of our name that we never signed.
+    pub(crate) fn id_rejected(&self, reason: impl fmt::Debug) {
+        let Some(Admitted { suppressed }) = self.admit(&self.id_rejected) else {
+            return;
+        };
+        tracing::debug!(
+            target: "session",
+            ?reason,
+            suppressed,
+            "session id rejected"
+        );
+    }
+
+    /// The session had been ended or rotated so recently that the request may have been under way.
+    pub(crate) fn late_request(&self) {
+        let Some(Admitted { suppressed }) = self.admit(&self.late_request) else {
+            return;
+        };
+        tracing::debug!(
+            target: "session",
+            suppressed,
+            "an ended or rotated session id was used by a late request"
+        );
+    }
+
+    pub(crate) fn former_id_used(&self) {
+        let Some(Admitted { suppressed }) = self.admit(&self.former_id_used) else {
+            return;
+        };
+        tracing::warn!(
+            target: "session",
+            suppressed,
+            "an id was used that had been ended or rotated long before"
+        );
+    }
+
+    pub(crate) fn several_live_sessions(&self) {
+        let Some(Admitted { suppressed }) = self.admit(&self.several_live_sessions) else {
+            return;
+        };
+        tracing::warn!(
+            target: "session",
+            suppressed,
+            "several live sessions came with one request; none is used"
+        );
+    }
+
+    pub(crate) fn unreadable_record(&self) {
+        let Some(Admitted { suppressed }) = self.admit(&self.unreadable_record) else {
+            return;
+        };
+        tracing::error!(
+            target: "session",
+            suppressed,
+            "a stored session can't be decoded; its visitor is anonymous"
+        );
+    }
+
+    /// A server's clock is further ahead than the tolerance, or was.
+    pub(crate) fn dated_ahead(&self, session: SessionRef) {
+        let Some(Admitted { suppressed }) = self.admit(&self.dated_ahead) else {
+            return;
+        };
+        tracing::warn!(
+            target: "session",
+            %session,
+            suppressed,
+            "a session is dated further ahead than clock_tolerance and counts as expired: check the servers' clocks"
+        );
+    }
+
+    /// The hook is called each time: what it does about it is the application's own.
+    pub(crate) fn changes_dropped(&self, dropped: &DroppedChanges, hook: Option<&DroppedHook>) {
+        let DroppedChanges { reason, session } = dropped;
+        if let Some(Admitted { suppressed }) = self.admit(&self.changes_dropped) {
+            tracing::warn!(
+                target: "session",
+                ?reason,
+                session = %Shown(*session),
+                suppressed,
+                "session changes dropped"
+            );
+        }
+        if let Some(hook) = hook {
+            hook(dropped);
+        }
+    }
+
+    /// The source's `Display` is the store's own; ours shows nothing. Each kind of error has a bound of its own, so that
+    /// nobody hides a failing store behind refused logins.
+    pub(crate) fn failed(&self, during: &'static str, error: &Error) {
+        let kind = error.kind();
+        let Some(Admitted { suppressed }) = self.admit(self.failed.of(kind)) else {
+            return;
+        };
+        tracing::error!(
+            target: "session",
+            during,
+            ?kind,
+            source = source_of(error),
+            suppressed,
+            "{error}"
+        );
+    }
+
+    /// A note of activity or a new signature, which no request depends on.
+    pub(crate) fn optional_write_failed(&self, error: &Error) {
+        let Some(Admitted { suppressed }) = self.admit(&self.optional_write_failed) else {
+            return;
+        };
+        tracing::warn!(
+            target: "session",
+            kind = ?error.kind(),
+            source = source_of(error),
+            suppressed,
+            "activity could not be noted"
+        );
+    }
+
+    /// A request was dropped while its session was being committed, and the commit can't go on without it.
+    pub(crate) fn commit_cut_off(&self) {
+        let Some(Admitted { suppressed }) = self.admit(&self.commit_cut_off) else {
+            return;
+        };
+        tracing::error!(
+            target: "session",
+            suppressed,
+            "a commit was cut off: its request was dropped, and there is no runtime, or no room, for it to go on"
+        );
+    }
+
+    pub(crate) fn changed_after_cancellation(&self) {
+        let Some(Admitted { suppressed }) = self.admit(&self.changed_after_cancellation) else {
+            return;
+        };
+        tracing::error!(
+            target: "session",
+            suppressed,
+            "a session was changed after its request had been cancelled"
+        );
+    }
+
+    pub(crate) fn changes_never_committed(&self) {
+        let Some(Admitted { suppressed }) = self.admit(&self.changes_never_committed) else {
+            return;
+        };
+        tracing::error!(
+            target: "session",
+            suppressed,
+            "session changes were made after the response had left and were never committed: \
+             call commit() after the last change"
+        );
+    }
+
+    /// Two session middlewares around one request have one name on the wire.
+    pub(crate) fn duplicate_name(&self, cookie_name: &str, session: &'static str, advice: &str) {
+        let Some(Admitted { suppressed }) = self.admit(&self.duplicate_name) else {
+            return;
+        };
+        tracing::error!(
+            target: "session",
+            cookie_name,
+            session,
+            suppressed,
+            "{advice}"
+        );
+    }
+}
+
+fn source_of(error: &Error) -> String {
+    let source = std::error::Error::source(error).and_then(std::error::Error::source);
+    source.map(ToString::to_string).unwrap_or_default()
 }
 
 pub(crate) fn loaded(session: SessionRef) {
     tracing::debug!(target: "session", %session, "session loaded");
-}
-
-/// The session had been ended or rotated so recently that the request may have been under way.
-pub(crate) fn late_request() {
-    tracing::debug!(target: "session", "an ended or rotated session id was used by a late request");
-}
-
-pub(crate) fn former_id_used() {
-    tracing::warn!(target: "session", "an id was used that had been ended or rotated long before");
-}
-
-pub(crate) fn several_live_sessions() {
-    tracing::warn!(target: "session", "several live sessions came with one request; none is used");
-}
-
-pub(crate) fn unreadable_record() {
-    tracing::error!(target: "session", "a stored session can't be decoded; its visitor is anonymous");
 }
 
 pub(crate) fn committed(done: Done, session: Option<SessionRef>) {
@@ -94,45 +327,8 @@ pub(crate) fn committed(done: Done, session: Option<SessionRef>) {
     }
 }
 
-pub(crate) fn changes_dropped(dropped: &DroppedChanges, hook: Option<&DroppedHook>) {
-    let DroppedChanges { reason, session } = dropped;
-    tracing::warn!(target: "session", ?reason, session = %Shown(*session), "session changes dropped");
-    if let Some(hook) = hook {
-        hook(dropped);
-    }
-}
-
 pub(crate) fn sessions_ended(ended: usize) {
     tracing::info!(target: "session", ended, "a user's sessions were ended from elsewhere");
-}
-
-/// The source's `Display` is the store's own; ours shows nothing.
-pub(crate) fn failed(during: &'static str, error: &Error) {
-    let source = std::error::Error::source(error).and_then(std::error::Error::source);
-    let source = source.map(ToString::to_string).unwrap_or_default();
-    tracing::error!(target: "session", during, kind = ?error.kind(), source, "{error}");
-}
-
-pub(crate) fn changed_after_cancellation() {
-    tracing::error!(target: "session", "a session was changed after its request had been cancelled");
-}
-
-pub(crate) fn changes_never_committed() {
-    tracing::error!(
-        target: "session",
-        "session changes were made after the response had left and were never committed: \
-         call commit() after the last change"
-    );
-}
-
-/// Two session middlewares around one request have one name on the wire.
-pub(crate) fn duplicate_name(cookie_name: &str, session: &'static str) {
-    tracing::error!(
-        target: "session",
-        cookie_name,
-        session,
-        "two sessions of different names share a cookie: give one of them another cookie_name"
-    );
 }
 
 pub(crate) fn sweep_failed(error: &dyn fmt::Display) {
@@ -147,6 +343,29 @@ impl fmt::Display for Shown {
         match self.0 {
             Some(reference) => reference.fmt(f),
             None => f.write_str("none"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+
+    /// LG-2: nobody hides a failing store behind refused logins, or a lack of randomness behind either.
+    #[test]
+    fn kinds_of_failures_do_not_hide_each_other() {
+        let failed = FailureLimits::default();
+        for kind in [
+            ErrorKind::TooManySessions,
+            ErrorKind::PayloadTooLarge,
+            ErrorKind::Conflict,
+            ErrorKind::StoreUnavailable,
+            ErrorKind::Random,
+            ErrorKind::ResponseSent,
+        ] {
+            assert!(failed.of(kind).admit(Timestamp::default()).is_some());
+            assert!(failed.of(kind).admit(Timestamp::default()).is_none());
         }
     }
 }

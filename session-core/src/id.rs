@@ -24,7 +24,7 @@ const _: () = assert!(
 );
 
 /// The same for the keys of users.
-const USER_KEY_DOMAIN: &[u8] = b"session-core user key v1\0";
+const USER_KEY_DOMAIN: &[u8] = b"session-core user key v2\0";
 
 /// A session id: 256 bits from the generator. It is a credential, so it has no text form, shows
 /// nothing in `Debug`, is compared in constant time, and is wiped when dropped.
@@ -104,16 +104,18 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// The key under which a store keeps the index of a user's sessions: a domain-separated SHA-256 of the user's
-/// name. `Display` is 43 characters of base64url, for engines whose keys are text.
+/// The key under which a store keeps the index of a user's sessions of one kind: a domain-separated SHA-256 of the kind
+/// and the user's name. `Display` is 43 characters of base64url, for engines whose keys are text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserKey([u8; 32]);
 
 impl UserKey {
-    /// The key of the user with this name.
-    pub fn of(name: &str) -> Self {
+    /// The key of the user with this name, for sessions of this kind.
+    pub fn of(kind: &str, name: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(USER_KEY_DOMAIN);
+        // Hashed by itself, so that no two pairs are the same bytes.
+        hash.update(Sha256::digest(kind));
         hash.update(name);
         Self(hash.finalize().into())
     }
@@ -141,8 +143,8 @@ impl fmt::Debug for UserKey {
     }
 }
 
-/// The public reference of a session: names it in logs and lists, stays the same over rotation, and
-/// is no credential. `Display` is 22 characters of base64url.
+/// The public reference of a session: names it in logs and lists, stays the same over rotation, changes
+/// with the session's user, and is no credential. `Display` is 22 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionRef([u8; REFERENCE_LEN]);
 
@@ -284,5 +286,22 @@ mod tests {
             format!("{:?}", SessionId::from_slice(&[7; 32]).unwrap()),
             "SessionId(..)"
         );
+    }
+
+    /// A reference is read as it is shown, and nothing else is one.
+    #[test]
+    fn references_are_read_as_they_are_shown() {
+        let reference = SessionRef::from_bytes([0xA5; 16]);
+        assert_eq!(reference.to_string().parse(), Ok(reference));
+        for wrong in [
+            "",
+            "x",
+            "AAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAA==",
+            "é",
+        ] {
+            assert!(wrong.parse::<SessionRef>().is_err(), "{wrong}");
+        }
     }
 }

@@ -25,7 +25,12 @@
 //! }
 //! ```
 //!
-//! What this crate does not do: it parses no HTTP, knows no framework, spawns no task and keeps no session.
+//! What those who watch are told are `tracing` events under the target `session`. What a client can cause as often as it
+//! likes is told once a second at most, for each kind and manager; the next such event says in its field `suppressed`
+//! how many were left out.
+//!
+//! What this crate does not do: it parses no HTTP, knows no framework and keeps no session. It spawns a task only where
+//! a request is dropped while its session is being committed, so that the commit comes to its end.
 
 pub mod adapter;
 mod config;
@@ -38,12 +43,14 @@ mod protocol;
 mod random;
 mod request;
 mod session;
+mod spawn;
 pub mod store;
 mod time;
 mod transport;
 
 pub use config::{
-    DEFAULT_ABSOLUTE_TIMEOUT, DEFAULT_GRACE, DEFAULT_MAX_AGE, DEFAULT_PAYLOAD_LIMIT,
+    DEFAULT_ABSOLUTE_TIMEOUT, DEFAULT_CLOCK_TOLERANCE, DEFAULT_GRACE, DEFAULT_MAX_AGE,
+    DEFAULT_MAX_SESSIONS_PER_USER, DEFAULT_PAYLOAD_LIMIT, DEFAULT_REMEMBER_ABSOLUTE_TIMEOUT,
     DEFAULT_REMEMBER_MAX_AGE, DEFAULT_STORE_TIMEOUT, MAX_PAYLOAD_LIMIT, SessionConfig,
     SessionConfigBuilder, WhenFull,
 };
@@ -54,7 +61,10 @@ pub use manager::{SessionManager, SessionManagerBuilder};
 pub use protocol::SessionInfo;
 pub use random::{OsRandom, Random, RandomError};
 pub use request::{CommitStatus, Main};
-pub use session::{Key, KeyName, Login, Session, SessionKey, WriteKey};
+pub use session::{
+    Key, KeyName, Login, MAX_LABEL_LEN, MAX_USER_NAME_LEN, Session, SessionKey, WriteKey,
+};
+pub use spawn::{Spawner, Task, TokioSpawner};
 pub use store::{SessionUser, Sweeper};
 pub use time::{Clock, SystemClock, Timestamp};
 pub use transport::{MIN_SECRET_LEN, SameSite, Secret};

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::config::SessionConfig;
 use crate::error::{ConfigError, Error};
+use crate::events::Events;
 use crate::id::{SessionRef, UserKey};
-use crate::protocol::{Environment, SessionInfo, Which, end_sessions, list_sessions};
+use crate::protocol::{Environment, Queues, SessionInfo, Which, end_sessions, list_sessions};
 use crate::random::{OsRandom, Random};
+use crate::spawn::{Outliving, Spawner, TokioSpawner};
 use crate::store::{EndedBy, SessionStore};
 use crate::time::{Clock, SystemClock};
 
@@ -38,14 +40,15 @@ impl SessionManager {
         Self::builder(config, store).build()
     }
 
-    /// A manager on a clock and a generator of the caller's, for tests.
+    /// A manager on a clock, a generator or a spawner of the caller's, for tests.
     pub fn builder(config: SessionConfig, store: impl SessionStore) -> SessionManagerBuilder {
-        SessionManagerBuilder(Environment {
+        SessionManagerBuilder {
             config,
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
             random: Arc::new(OsRandom),
-        })
+            spawner: Arc::new(TokioSpawner),
+        }
     }
 
     /// The live sessions of the user with this name, the one used last first: for administrators.
@@ -71,9 +74,17 @@ impl SessionManager {
     /// Ends all sessions of the user with this name; says how many there were.
     ///
     /// # Errors
-    /// As [`end_session`](Self::end_session).
+    /// As [`end_session`](Self::end_session). One session that can't be ended doesn't shield the others: the error says
+    /// at the end how many were ended and how many weren't. It is safe to ask again.
     pub async fn end_all_sessions(&self, user: &str) -> Result<usize, Error> {
         self.end(user, Which::All, EndedBy::Administrator).await
+    }
+
+    /// Waits for the commits that have outlived their requests, whose visitors had left meanwhile. Call it at shutdown,
+    /// after the server has stopped and while the runtime runs: each takes the store timeout at most. Without it the
+    /// runtime cuts them off, and each leaves the old state or the new.
+    pub async fn drain(&self) {
+        self.0.outliving.drain().await;
     }
 
     /// The configuration.
@@ -86,11 +97,22 @@ impl SessionManager {
         user: &str,
         current: Option<SessionRef>,
     ) -> Result<Vec<SessionInfo>, Error> {
-        list_sessions(&self.0, &UserKey::of(user), current).await
+        let user = UserKey::of(self.kind(), user);
+        list_sessions(&self.0, &user, current).await
     }
 
     pub(crate) async fn end(&self, user: &str, which: Which, by: EndedBy) -> Result<usize, Error> {
-        end_sessions(&self.0, &UserKey::of(user), which, by).await
+        let user = UserKey::of(self.kind(), user);
+        end_sessions(&self.0, &user, which, by).await
+    }
+
+    fn kind(&self) -> &str {
+        &self.0.config.policy().kind
+    }
+
+    /// Whether the other one is a clone of this one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(crate) fn environment(&self) -> &Environment {
@@ -106,21 +128,33 @@ impl fmt::Debug for SessionManager {
     }
 }
 
-/// Puts a clock and a generator of the caller's into a [`SessionManager`].
+/// Puts a clock, a generator and a spawner of the caller's into a [`SessionManager`].
 #[must_use = "call build() to get the manager"]
-pub struct SessionManagerBuilder(Environment);
+pub struct SessionManagerBuilder {
+    config: SessionConfig,
+    store: Arc<dyn SessionStore>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    spawner: Arc<dyn Spawner>,
+}
 
 impl SessionManagerBuilder {
     /// The clock. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.0.clock = Arc::new(clock);
+        self.clock = Arc::new(clock);
         self
     }
 
     /// The random generator, for tests alone: whoever can guess what it gives can enter every session. Default:
     /// [`OsRandom`].
     pub fn insecure_random(mut self, random: impl Random) -> Self {
-        self.0.random = Arc::new(random);
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// What runs a commit whose request was dropped. Default: [`TokioSpawner`].
+    pub fn spawner(mut self, spawner: impl Spawner) -> Self {
+        self.spawner = Arc::new(spawner);
         self
     }
 
@@ -129,20 +163,36 @@ impl SessionManagerBuilder {
     /// # Errors
     /// As [`SessionManager::try_new`].
     pub fn build(self) -> Result<SessionManager, ConfigError> {
-        if self.0.config.policy().cap.is_some() && self.0.index().is_err() {
+        let Self {
+            config,
+            store,
+            clock,
+            random,
+            spawner,
+        } = self;
+        if config.policy().needs_index && store.user_index().is_none() {
             return Err(ConfigError::new(
                 "max_sessions_per_user needs a store with an index of sessions by user, which this one doesn't \
                  have: leave the number out, or use another store",
             ));
         }
-        Ok(SessionManager(Arc::new(self.0)))
+        let events = Arc::new(Events::new(clock.clone()));
+        Ok(SessionManager(Arc::new(Environment {
+            config,
+            store,
+            clock,
+            random,
+            outliving: Outliving::new(spawner, events.clone()),
+            events,
+            queues: Queues::default(),
+        })))
     }
 }
 
 impl fmt::Debug for SessionManagerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionManagerBuilder")
-            .field("config", &self.0.config)
+            .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }

@@ -41,7 +41,7 @@
 //!
 //! async fn only_members<E: Endpoint>(next: E, request: Request) -> poem::Result<E::Output> {
 //!     let session: Session = Session::from_request_without_body(&request).await?;
-//!     match session.contains("user_id") {
+//!     match session.user().is_some() {
 //!         true => next.call(request).await,
 //!         false => Err(StatusCode::UNAUTHORIZED.into()),
 //!     }
@@ -79,6 +79,12 @@
 //! event stream or a streaming body that changes the session later calls
 //! [`commit`](session_core::Session::commit) after the last change. A new session's cookie travels in the
 //! head: store something (or commit) before returning the response.
+//!
+//! # Visitors who leave, and stopping
+//!
+//! A commit that has begun, and an ending that a handler asked for, go on as a task of the runtime when the visitor leaves.
+//! At shutdown, when the server has stopped, [`SessionMiddleware::manager`] gives what waits for them:
+//! [`drain`](session_core::SessionManager::drain).
 
 mod error;
 mod extract;

@@ -2,10 +2,44 @@
 
 #![allow(clippy::panic, reason = "a violation fails the test")]
 
-use session_conformance::simulation::{Mix, simulate};
+use session_conformance::simulation::{Mix, Promise, Promises, simulate, simulate_checking};
 
 /// How many schedules of each mix.
 const SEEDS: u64 = 1_500;
+
+/// With which mix and seed the simulation found each fault that the core had. Two faults may break one promise.
+const FOUND: &[(Promise, Mix, u64)] = &[
+    // Junk before the good cookie, and two live sessions with one request.
+    (Promise::LoginsSignIn, Mix::Cookies, 4),
+    (Promise::LoginsSignIn, Mix::Cookies, 24),
+    // A login kept the absolute timeout of the session before it.
+    (Promise::LoginsCountAnew, Mix::Users, 0),
+    (Promise::LoginsLiveTheirTime, Mix::Devices, 19),
+    // What was missing by one clock, or before a slow touch landed, was taken for dead.
+    (Promise::LiveSessionsAreListed, Mix::Devices, 24),
+    (Promise::LiveSessionsAreListed, Mix::Clocks, 13),
+    (Promise::LiveSessionsAreListed, Mix::Late, 823),
+    (Promise::ListsAreComplete, Mix::Clocks, 13),
+    (Promise::EndingsReachAll, Mix::Clocks, 210),
+    (Promise::CapsHold, Mix::Devices, 24),
+    // A cap ended the oldest session, though another place was a dead one's.
+    (Promise::CapsCountTheLiving, Mix::Devices, 34),
+    // A login form that was sent twice, one after the other and at once; a second logout.
+    (Promise::RepeatedLoginsAreOne, Mix::Logins, 20),
+    (Promise::LoginsSendAnId, Mix::Logins, 0),
+    (Promise::RemovalsAreEarned, Mix::Logins, 4),
+    // An unreadable record, before a login at the cap and before an ending.
+    (Promise::BadRecordsShieldNobody, Mix::Unreadable, 10),
+    (Promise::BadRecordsShieldNobody, Mix::Unreadable, 17),
+    // What is whose.
+    (Promise::KindsAreApart, Mix::Devices, 1),
+    (Promise::OthersAreLeftAlone, Mix::Users, 32),
+    (Promise::ReferencesFollowTheUser, Mix::Users, 10),
+    (Promise::ChainsStayWithTheUser, Mix::Logins, 2),
+    (Promise::PlantedIdsEndNothing, Mix::Logins, 3),
+    // Whoever was signed out from elsewhere lost what came next.
+    (Promise::EndedElsewhereBeginsAnew, Mix::Users, 1),
+];
 
 fn run(mix: Mix) {
     let mut steps = 0;
@@ -56,6 +90,57 @@ fn time_passes() {
 #[test]
 fn slow_logouts() {
     run(Mix::SlowLogout);
+}
+
+/// ID-7, CM-12, TM-1, US-1, US-2, US-5: logins, lists and endings.
+#[test]
+fn users() {
+    run(Mix::Users);
+}
+
+/// US-2, US-3, US-5, US-7: a limited number of sessions, some of which expire; two kinds of sessions.
+#[test]
+fn devices() {
+    run(Mix::Devices);
+}
+
+/// CM-8, CK-7, US-1, US-5: login forms that are sent twice, and ids from before a login.
+#[test]
+fn logins() {
+    run(Mix::Logins);
+}
+
+/// RQ-5: several cookies with one request.
+#[test]
+fn several_cookies() {
+    run(Mix::Cookies);
+}
+
+/// TM-7: servers whose clocks differ.
+#[test]
+fn clocks_differ() {
+    run(Mix::Clocks);
+}
+
+/// CM-8, US-2: writes that land long after their caller gave up.
+#[test]
+fn late_writes() {
+    run(Mix::Late);
+}
+
+/// US-6, SR-3: records that can't be read any more.
+#[test]
+fn unreadable_records() {
+    run(Mix::Unreadable);
+}
+
+/// The schedule with which the simulation found each fault that the core once had.
+#[test]
+fn each_fault_is_mended() {
+    for (promise, mix, seed) in FOUND {
+        let result = simulate_checking(*mix, *seed, Promises::only(*promise));
+        assert!(result.is_ok(), "{promise:?} with {mix:?} {seed}");
+    }
 }
 
 /// A seed replays: the same schedule, step by step.

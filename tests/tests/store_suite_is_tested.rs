@@ -103,6 +103,7 @@ const NOTICED_BY: &[(Defect, &str)] = &[
     (SaveLooksFirst, "one_of_many_saves_wins"),
     (SaveLooksFirst, "no_increment_is_lost"),
     (SaveLooksFirst, "the_dead_stay_dead_in_a_race"),
+    (SaveLooksFirst, "a_crowd_at_one_session_gets_through"),
     (TouchLooksFirst, "one_of_many_saves_and_touches_wins"),
     (DeleteJumpsTheQueue, "nothing_is_written_after_a_delete"),
     (SweepLooksFirst, "a_sweep_takes_nothing_that_was_extended"),
@@ -257,6 +258,7 @@ const SLOW: &[&str] = &[
     "a_load_is_never_torn_or_stale",
     "a_sweep_takes_nothing_that_was_extended",
     "the_cap_holds_in_a_race",
+    "a_crowd_at_one_session_gets_through",
 ];
 
 /// How `clause` fails on what `harness` makes; `None` if it passes.

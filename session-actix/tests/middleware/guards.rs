@@ -102,13 +102,14 @@ async fn a_guard_is_told_why_there_is_no_session() {
 async fn an_eager_middleware_inside_a_lazy_one_loads_its_session() {
     let store = SpyStore::default();
     let ada = ada(&app(&store, become_eve).await, &store).await;
+    let lazy = sessions(&store);
     let members = web::scope("/members")
         .route(
             "/",
             web::get().guard(is_member()).to(|| async { "a member" }),
         )
-        .wrap(sessions(&store).load_eagerly());
-    let site = Site::new(App::new().service(members).wrap(sessions(&store))).await;
+        .wrap(lazy.clone().load_eagerly());
+    let site = Site::new(App::new().service(members).wrap(lazy)).await;
     let reply = ada.at(&site).send("GET /members/").await;
     reply.check(200, "a member");
     assert_eq!(reply.all("vary"), ["Cookie"]);

@@ -89,7 +89,7 @@ async fn a_request_has_one_session() {
     assert_eq!(name(&ada).await, "Ada became Eve");
 }
 
-/// ST-7: the same cookie name twice is one session, which the outer layer loads and commits.
+/// ST-7: the same layer twice is one session, which the outer one loads and commits.
 #[tokio::test]
 async fn two_layers_of_one_name_work_once() {
     async fn note(session: Session, request: Request, next: Next) -> Response {
@@ -101,21 +101,32 @@ async fn two_layers_of_one_name_work_once() {
         let all = session.entries()?;
         Ok(serde_json::Value::Object(all).to_string())
     };
-    let (inner, outer) = (SpyStore::default(), SpyStore::default());
+    let store = SpyStore::default();
+    let sessions = layer(&store);
     let app = Router::new()
         .route("/", get(handler))
-        .layer(layer(&inner))
+        .layer(sessions.clone())
         .layer(from_fn(note))
-        .layer(layer(&outer));
+        .layer(sessions);
     let mut visitor = Visitor::new(&app);
     let reply = visitor.send("GET /", "").await;
     assert_eq!(reply.text(), r#"{"inside":2,"outside":1}"#);
     assert!(reply.session_cookie().is_some(), "there is exactly one");
     assert_eq!(reply.all("vary"), ["Cookie"]);
-    assert_eq!(
-        (inner.take_calls(), outer.take_calls()),
-        (vec![], vec![Call::Create])
-    );
+    assert_eq!(store.take_calls(), [Call::Create]);
+}
+
+/// ST-7: an inner layer with a store of its own would never use it. That is an error at the first request, and the log
+/// says what to change.
+#[tokio::test]
+async fn a_layer_of_another_manager_is_an_error() {
+    let (inner, outer) = (SpyStore::default(), SpyStore::default());
+    let app = routes(become_eve).layer(layer(&inner)).layer(layer(&outer));
+    let log = Log::capture();
+    let reply = Visitor::new(&app).send("GET /", "").await;
+    assert_eq!((reply.status, reply.text()), (500, "internal server error"));
+    log.check_error("give both middlewares clones of one manager");
+    assert_eq!((inner.take_calls(), outer.take_calls()), (vec![], vec![]));
 }
 
 /// ST-7: sessions of different names live side by side, each with a cookie and data of its own.

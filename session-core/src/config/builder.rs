@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::checked::{Checked, SessionConfig};
 use super::defaults::{
-    DEFAULT_ABSOLUTE_TIMEOUT, DEFAULT_GRACE, DEFAULT_MAX_AGE, DEFAULT_PAYLOAD_LIMIT,
+    DEFAULT_ABSOLUTE_TIMEOUT, DEFAULT_CLOCK_TOLERANCE, DEFAULT_GRACE, DEFAULT_MAX_AGE,
+    DEFAULT_MAX_SESSIONS_PER_USER, DEFAULT_PAYLOAD_LIMIT, DEFAULT_REMEMBER_ABSOLUTE_TIMEOUT,
     DEFAULT_REMEMBER_MAX_AGE, DEFAULT_STORE_TIMEOUT, MAX_PAYLOAD_LIMIT,
 };
 use super::path::PathPattern;
@@ -14,7 +15,7 @@ use super::policy::{Cap, Policy, WhenFull};
 use crate::error::ConfigError;
 use crate::events::{DroppedChanges, DroppedHook};
 use crate::store::Lifetime;
-use crate::transport::{CookieOptions, MIN_SECRET_LEN, SameSite, Secret, Transport};
+use crate::transport::{CookieOptions, CookieScope, MIN_SECRET_LEN, SameSite, Secret, Transport};
 
 impl SessionConfig {
     /// Starts a configuration with the secret that signs the cookie: at least 32 bytes that nobody can
@@ -35,15 +36,25 @@ impl SessionConfig {
             max_age: DEFAULT_MAX_AGE,
             absolute_timeout: None,
             remember_max_age: DEFAULT_REMEMBER_MAX_AGE,
-            cap: None,
+            remember_absolute_timeout: None,
+            kind: None,
+            cap: ConfiguredCap::Default,
             touch_interval: None,
             grace: DEFAULT_GRACE,
+            clock_tolerance: DEFAULT_CLOCK_TOLERANCE,
             store_timeout: DEFAULT_STORE_TIMEOUT,
             payload_limit: DEFAULT_PAYLOAD_LIMIT,
             excluded: Vec::new(),
             on_dropped: None,
         }
     }
+}
+
+/// How many sessions a user may have, as the application said it.
+enum ConfiguredCap {
+    Default,
+    None,
+    Max(Cap),
 }
 
 /// Collects options; [`build`](Self::build) checks them all.
@@ -55,9 +66,12 @@ pub struct SessionConfigBuilder {
     max_age: Duration,
     absolute_timeout: Option<Duration>,
     remember_max_age: Duration,
-    cap: Option<Cap>,
+    remember_absolute_timeout: Option<Duration>,
+    kind: Option<String>,
+    cap: ConfiguredCap,
     touch_interval: Option<Duration>,
     grace: Duration,
+    clock_tolerance: Duration,
     store_timeout: Duration,
     payload_limit: usize,
     excluded: Vec<String>,
@@ -67,6 +81,17 @@ pub struct SessionConfigBuilder {
 impl SessionConfigBuilder {
     /// Adds a secret that was current before: cookies signed under it are still accepted, and signed
     /// anew. Leave it out, and they are rejected at once.
+    ///
+    /// A new secret goes to a fleet of servers in this order, and nobody is signed out:
+    ///
+    /// 1. All servers get the new secret as a previous one: `builder(old).previous_secret(new)`. They understand what
+    ///    others will sign with it, and go on signing with the old one.
+    /// 2. When no server is left without it, all get `builder(new).previous_secret(old)`. Cookies are signed anew
+    ///    as their visitors come.
+    /// 3. When the idle lifetime ([`max_age`](Self::max_age), or [`remember_max_age`](Self::remember_max_age) where
+    ///    logins are remembered) has passed since the last server of the first step stopped, the old one is left out.
+    ///
+    /// With the first step left out, servers that lack the new secret take visitors for strangers.
     pub fn previous_secret(mut self, secret: impl Into<Secret>) -> Self {
         self.secrets.push(secret.into());
         self
@@ -80,13 +105,13 @@ impl SessionConfigBuilder {
 
     /// The path below which the browser sends the cookie. Default: `/`.
     pub fn cookie_path(mut self, path: impl Into<String>) -> Self {
-        self.cookie.path = path.into();
+        self.cookie.scope.path = path.into();
         self
     }
 
     /// The domain whose subdomains get the cookie too. Default: none, so that only this host gets it.
     pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
-        self.cookie.domain = Some(domain.into());
+        self.cookie.scope.domain = Some(domain.into());
         self
     }
 
@@ -116,7 +141,7 @@ impl SessionConfigBuilder {
     }
 
     /// Whether the cookie outlives the browser, with a `Max-Age`. Default: `true`. The server's timeouts
-    /// hold either way.
+    /// hold either way. That of a [remembered](crate::Login::remember) login outlives it in any case.
     pub fn cookie_persistent(mut self, persistent: bool) -> Self {
         self.cookie.persistent = persistent;
         self
@@ -130,6 +155,40 @@ impl SessionConfigBuilder {
         self
     }
 
+    /// A domain and path that the cookie had before; none as the domain for a cookie of the host alone. Call it once
+    /// for each. Default: none.
+    ///
+    /// Say it when you change [`cookie_domain`](Self::cookie_domain) or [`cookie_path`](Self::cookie_path). To a browser
+    /// the same name with another domain or path is another cookie: it keeps the one that it has, and sends both from
+    /// then on. If both lead to a live session, neither is used. So each response that carries our cookie, or takes it
+    /// away, also takes away the one in each former scope, by a Set-Cookie beside it. A response that leaves the cookie
+    /// alone leaves the former ones alone too, and the sessions that they lead to go on.
+    ///
+    /// The removal is sent with the name and the other attributes that the cookie has now. A cookie without a domain is
+    /// removed by the host that set it, and by no other.
+    ///
+    /// Take it out again when no browser has such a cookie any more: when the idle lifetime
+    /// ([`max_age`](Self::max_age), or [`remember_max_age`](Self::remember_max_age) where logins are remembered) has
+    /// passed since the last server stopped that set it. By then each session has sent its cookie anew or has ended.
+    ///
+    /// ```
+    /// use session_core::SessionConfig;
+    ///
+    /// // Until this release, the cookie was for the host that set it, below /shop.
+    /// let config = SessionConfig::builder("not a secret: it stands in the documentation")
+    ///     .cookie_domain("example.com")
+    ///     .former_cookie_scope(None, "/shop")
+    ///     .build()?;
+    /// # Ok::<(), session_core::ConfigError>(())
+    /// ```
+    pub fn former_cookie_scope(mut self, domain: Option<&str>, path: &str) -> Self {
+        self.cookie.former_scopes.push(CookieScope {
+            domain: domain.map(str::to_owned),
+            path: path.to_owned(),
+        });
+        self
+    }
+
     /// The idle lifetime: a session that isn't used for this long ends. Default: one hour
     /// ([`DEFAULT_MAX_AGE`]). Resolution: a millisecond; the browser's `Max-Age` is whole seconds,
     /// rounded up, and at most 400 days.
@@ -138,25 +197,52 @@ impl SessionConfigBuilder {
         self
     }
 
-    /// The absolute lifetime, counted from the session's beginning, however active it is. Default: one
-    /// day ([`DEFAULT_ABSOLUTE_TIMEOUT`]), or `max_age` where that is longer.
+    /// The absolute lifetime, counted from the session's beginning and anew from each login, however active it is.
+    /// Default: one day ([`DEFAULT_ABSOLUTE_TIMEOUT`]), or `max_age` where that is longer.
+    ///
+    /// It is fixed in a session when it begins or logs in. A shorter one holds at once for all, a longer one for
+    /// sessions that begin or log in later.
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = Some(timeout);
         self
     }
 
     /// The idle lifetime of a session whose login is [remembered](crate::Login::remember), in place of
-    /// `max_age`. Its absolute timeout is the configured one, or this where that is shorter. Default: thirty
-    /// days ([`DEFAULT_REMEMBER_MAX_AGE`]).
+    /// `max_age`. Default: thirty days ([`DEFAULT_REMEMBER_MAX_AGE`]).
     pub fn remember_max_age(mut self, max_age: Duration) -> Self {
         self.remember_max_age = max_age;
         self
     }
 
-    /// How many sessions a user may have at once, and what happens to a login beyond that. Default: any
-    /// number. The store needs an index of sessions by user.
+    /// The absolute lifetime of a session whose login is [remembered](crate::Login::remember), in place of
+    /// `absolute_timeout`. Default: one year ([`DEFAULT_REMEMBER_ABSOLUTE_TIMEOUT`]), or `remember_max_age` where that
+    /// is longer.
+    pub fn remember_absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.remember_absolute_timeout = Some(timeout);
+        self
+    }
+
+    /// What kind of sessions these are. Sessions of different kinds are never listed, counted or ended together, on one
+    /// store too: a customer's list doesn't show the session that an administrator of the same name has. Default: the
+    /// cookie's name.
+    ///
+    /// Applications that share a store need more than that: a prefix or a table each.
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kind = Some(kind.into());
+        self
+    }
+
+    /// How many sessions a user may have at once, and what happens to a login beyond that. The store needs an index of
+    /// sessions by user. Default: one hundred ([`DEFAULT_MAX_SESSIONS_PER_USER`]), of which the oldest is ended, where
+    /// the store has an index.
     pub fn max_sessions_per_user(mut self, max: usize, when_full: WhenFull) -> Self {
-        self.cap = Some(Cap { max, when_full });
+        self.cap = ConfiguredCap::Max(Cap { max, when_full });
+        self
+    }
+
+    /// Lets a user have any number of sessions at once.
+    pub fn unlimited_sessions_per_user(mut self) -> Self {
+        self.cap = ConfiguredCap::None;
         self
     }
 
@@ -168,10 +254,22 @@ impl SessionConfigBuilder {
         self
     }
 
-    /// For how long a request that comes with an ended or rotated id counts as one that was under way,
-    /// and gets no new session. Default: one minute ([`DEFAULT_GRACE`]).
+    /// For how long a request counts as one that was under way, if it comes with an id that its own browser rotated or
+    /// ended: it gets no new session, and what it wants is dropped. Default: one minute ([`DEFAULT_GRACE`]). It can't be
+    /// shorter than the clock tolerance, which comes on top.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// By how much the clocks of servers that share the store may differ. Lists, endings, the number of
+    /// sessions per user and sweeping allow for it. Beyond it nothing is promised, and a session that is dated further
+    /// ahead counts as expired for its visitor, with an event. Default: one minute ([`DEFAULT_CLOCK_TOLERANCE`]).
+    ///
+    /// A session expires for its visitor by the clock of the server that is asked. Where this is longer than the default,
+    /// tell the [`Sweeper`](crate::Sweeper::margin) too.
+    pub fn clock_tolerance(mut self, tolerance: Duration) -> Self {
+        self.clock_tolerance = tolerance;
         self
     }
 
@@ -203,8 +301,9 @@ impl SessionConfigBuilder {
     }
 
     /// Called when a request's changes were dropped, because its session was ended or rotated by another
-    /// request. Default: none; there is a `tracing` event in any case. The hook runs on the request's own
-    /// task: it must be quick and must not panic.
+    /// request, or because several sessions came with it ([`DropReason`](crate::DropReason) says which). Default: none.
+    /// It is called for each such request, while the `tracing` event comes once a second at most. The hook runs on the
+    /// request's own task: it must be quick and must not panic.
     pub fn on_dropped(mut self, hook: impl Fn(&DroppedChanges) + Send + Sync + 'static) -> Self {
         self.on_dropped = Some(Arc::new(hook));
         self
@@ -215,8 +314,7 @@ impl SessionConfigBuilder {
         if self.host_only {
             self.cookie.name = format!("__Host-{}", self.cookie.name);
             self.cookie.secure = true;
-            self.cookie.path = "/".to_owned();
-            self.cookie.domain = None;
+            self.cookie.scope = CookieScope::default();
         }
         self.check_secrets()?;
         let lifetime = self.check_lifetime()?;
@@ -232,28 +330,30 @@ impl SessionConfigBuilder {
                 self.payload_limit
             )));
         }
-        if self.cap.is_some_and(|cap| cap.max == 0) {
-            return Err(ConfigError::new(
-                "max_sessions_per_user is zero: nobody could log in; allow at least one",
-            ));
+        if self.grace < self.clock_tolerance {
+            return Err(ConfigError::new(format!(
+                "grace ({:?}) is shorter than clock_tolerance ({:?}): a late request could look early; raise grace or \
+                 lower clock_tolerance",
+                self.grace, self.clock_tolerance
+            )));
         }
-        if self.remember_max_age.is_zero() {
-            return Err(ConfigError::new(
-                "remember_max_age is zero: remembered logins would end at once; choose a longer one",
-            ));
-        }
-        let remembered_absolute = lifetime.absolute().max(self.remember_max_age);
+        let (cap, needs_index) = self.check_cap()?;
+        let remembered = self.check_remembered()?;
+        let transport = Transport::cookie(&self.cookie, &self.secrets)?;
+        let kind = self.kind.as_deref().unwrap_or(transport.name());
         let policy = Policy {
             lifetime,
-            remembered: Lifetime::new(self.remember_max_age, remembered_absolute),
+            remembered,
             touch_interval: self.touch_interval.unwrap_or(self.max_age / 10),
-            grace: self.grace,
+            clock_tolerance: self.clock_tolerance,
+            window: self.grace.saturating_add(self.clock_tolerance),
             payload_limit: self.payload_limit,
-            cap: self.cap,
+            cap,
+            needs_index,
+            kind: kind.into(),
             store_timeout: self.store_timeout,
-            entry_grace: self.store_timeout.saturating_mul(4),
+            margin: self.clock_tolerance.saturating_add(self.store_timeout),
         };
-        let transport = Transport::cookie(&self.cookie, &self.secrets)?;
         let patterns = self.excluded.iter().map(|path| PathPattern::parse(path));
         let excluded = patterns.collect::<Result<_, _>>()?;
         Ok(SessionConfig::new(Checked {
@@ -262,6 +362,44 @@ impl SessionConfigBuilder {
             excluded,
             on_dropped: self.on_dropped,
         }))
+    }
+
+    /// The cap, and whether the application can't do without it.
+    fn check_cap(&self) -> Result<(Option<Cap>, bool), ConfigError> {
+        match self.cap {
+            ConfiguredCap::None => Ok((None, false)),
+            ConfiguredCap::Max(Cap { max: 0, .. }) => Err(ConfigError::new(
+                "max_sessions_per_user is zero: nobody could log in; allow at least one, or call \
+                 unlimited_sessions_per_user()",
+            )),
+            ConfiguredCap::Max(cap) => Ok((Some(cap), true)),
+            ConfiguredCap::Default => {
+                let cap = Cap {
+                    max: DEFAULT_MAX_SESSIONS_PER_USER,
+                    when_full: WhenFull::EndOldest,
+                };
+                Ok((Some(cap), false))
+            }
+        }
+    }
+
+    fn check_remembered(&self) -> Result<Lifetime, ConfigError> {
+        let idle = self.remember_max_age;
+        if idle.is_zero() {
+            return Err(ConfigError::new(
+                "remember_max_age is zero: remembered logins would end at once; choose a longer one",
+            ));
+        }
+        let absolute = self
+            .remember_absolute_timeout
+            .unwrap_or(DEFAULT_REMEMBER_ABSOLUTE_TIMEOUT.max(idle));
+        if idle > absolute {
+            return Err(ConfigError::new(format!(
+                "remember_max_age ({idle:?}) is longer than remember_absolute_timeout ({absolute:?}): \
+                 lower the first or raise the second"
+            )));
+        }
+        Ok(Lifetime::new(idle, absolute))
     }
 
     fn check_secrets(&self) -> Result<(), ConfigError> {

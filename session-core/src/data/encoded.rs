@@ -136,6 +136,8 @@ impl SessionData {
         let text = self.as_json();
         let (mut low, mut high) = (0, self.len());
         while low < high {
+            #[cfg(test)]
+            super::work::step();
             let middle = usize::midpoint(low, high);
             match text[self.ranges(middle).0].cmp(key.as_bytes()) {
                 Ordering::Less => low = middle + 1,

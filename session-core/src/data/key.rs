@@ -65,6 +65,8 @@ impl<'k> EscapedKey<'k> {
 /// Keys are in the order of their bytes, wherever these lie.
 impl Ord for EscapedKey<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
+        #[cfg(test)]
+        super::work::step();
         self.as_bytes().cmp(other.as_bytes())
     }
 }
@@ -77,6 +79,8 @@ impl PartialOrd for EscapedKey<'_> {
 
 impl PartialEq for EscapedKey<'_> {
     fn eq(&self, other: &Self) -> bool {
+        #[cfg(test)]
+        super::work::step();
         self.as_bytes() == other.as_bytes()
     }
 }

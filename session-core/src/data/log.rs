@@ -1,8 +1,11 @@
 //! What a request did to its session, kept so that it can be done again on a fresh record.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use super::encoded::{SessionData, ValueRef};
 use super::key::EscapedKey;
@@ -25,8 +28,25 @@ pub(crate) enum Op {
 
 /// The operations in order. Ones that changed nothing when they were made are kept: on another record
 /// they may well change something.
+#[derive(Clone)]
+pub(crate) enum OpLog {
+    /// Looking through a few operations is cheaper than an index of them.
+    Few(Vec<Op>),
+    Many(Box<IndexedOps>),
+}
+
+/// With this many operations a log gets an index.
+const MANY: usize = 16;
+
+/// Operations in order, and where those of each key are.
 #[derive(Clone, Default)]
-pub(crate) struct OpLog(Vec<Op>);
+pub(crate) struct IndexedOps {
+    /// By a number that grows with each operation.
+    ops: BTreeMap<u64, Op>,
+    /// The numbers of each key's operations, in ascending order.
+    by_key: BTreeMap<EscapedKey<'static>, SmallVec<[u64; 2]>>,
+    next: u64,
+}
 
 impl OpLog {
     /// Appends `op`, and takes out those whose effect it hides. That bounds the log by the number of keys,
@@ -35,24 +55,60 @@ impl OpLog {
     #[must_use = "drop the hidden operations where no lock is held"]
     pub(crate) fn push(&mut self, op: Op) -> Self {
         let hidden = match &op {
-            Op::Set(key, _) | Op::Delete(key) => self
-                .0
-                .extract_if(.., |earlier| earlier.key() == Some(key))
-                .collect(),
-            Op::Clear => std::mem::take(&mut self.0),
+            Op::Set(key, _) | Op::Delete(key) => self.remove(key),
+            Op::Clear => return std::mem::replace(self, Self::of(op)),
             Op::Take(..) | Op::Update(..) => Vec::new(),
         };
-        self.0.push(op);
-        Self(hidden)
+        match self {
+            Self::Few(ops) => ops.push(op),
+            Self::Many(indexed) => indexed.push(op),
+        }
+        Self::Few(hidden)
     }
 
     /// A log of one operation.
     pub(crate) fn of(op: Op) -> Self {
-        Self(vec![op])
+        Self::Few(vec![op])
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        match self {
+            Self::Few(ops) => ops.is_empty(),
+            Self::Many(indexed) => indexed.ops.is_empty(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Few(ops) => ops.len(),
+            Self::Many(indexed) => indexed.ops.len(),
+        }
+    }
+
+    /// Takes the operations on `key` out.
+    fn remove(&mut self, key: &EscapedKey<'static>) -> Vec<Op> {
+        match self {
+            Self::Few(ops) if ops.len() < MANY => {
+                ops.extract_if(.., |op| op.key() == Some(key)).collect()
+            }
+            Self::Few(ops) => {
+                let mut indexed = Box::new(IndexedOps::default());
+                ops.drain(..).for_each(|op| indexed.push(op));
+                let hidden = indexed.remove(key);
+                *self = Self::Many(indexed);
+                hidden
+            }
+            Self::Many(indexed) => indexed.remove(key),
+        }
+    }
+
+    /// The operations in order.
+    fn iter(&self) -> impl Iterator<Item = &Op> {
+        let (few, many) = match self {
+            Self::Few(ops) => (Some(ops.iter()), None),
+            Self::Many(indexed) => (None, Some(indexed.ops.values())),
+        };
+        few.into_iter().flatten().chain(many.into_iter().flatten())
     }
 
     /// What `base` becomes by these operations.
@@ -65,7 +121,7 @@ impl OpLog {
     /// These operations on `base`, without running anything: an update gives what it gave in `seen`.
     pub(crate) fn project(&self, seen: &View, base: SessionData) -> View {
         let mut view = View::new(base);
-        for op in &self.0 {
+        for op in self.iter() {
             match op {
                 Op::Set(key, value) => view.set(key.clone(), value.clone()),
                 Op::Update(key, _) => match seen.get(key) {
@@ -81,7 +137,7 @@ impl OpLog {
     }
 
     fn replay_onto(&self, view: &mut View) -> Result<(), Error> {
-        for op in &self.0 {
+        for op in self.iter() {
             match op {
                 Op::Set(key, value) => view.set(key.clone(), value.clone()),
                 Op::Delete(key) => view.delete(key.clone()),
@@ -98,6 +154,33 @@ impl OpLog {
     }
 }
 
+impl Default for OpLog {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl IndexedOps {
+    fn push(&mut self, op: Op) {
+        if let Some(key) = op.key() {
+            self.by_key.entry(key.clone()).or_default().push(self.next);
+        }
+        self.ops.insert(self.next, op);
+        self.next += 1;
+    }
+
+    fn remove(&mut self, key: &EscapedKey<'static>) -> Vec<Op> {
+        let numbers = self.by_key.remove(key).unwrap_or_default();
+        let ops = numbers.iter();
+        ops.filter_map(|number| {
+            #[cfg(test)]
+            super::work::step();
+            self.ops.remove(number)
+        })
+        .collect()
+    }
+}
+
 impl Op {
     fn key(&self) -> Option<&EscapedKey<'static>> {
         match self {
@@ -111,7 +194,7 @@ impl Op {
 
 impl fmt::Debug for OpLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OpLog({} operations)", self.0.len())
+        write!(f, "OpLog({} operations)", self.len())
     }
 }
 
@@ -135,6 +218,7 @@ fn run(recompute: &Recompute, current: Option<&[u8]>) -> Result<Encoded, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::work::Numbers;
 
     fn key(name: &str) -> EscapedKey<'static> {
         EscapedKey::new(name).into_owned()
@@ -172,23 +256,94 @@ mod tests {
         let mut sequences = 0;
         for base in &bases {
             let mut plain = View::new(SessionData::empty());
-            OpLog(base.clone()).replay_onto(&mut plain).unwrap();
+            OpLog::Few(base.clone()).replay_onto(&mut plain).unwrap();
             let base = plain.encode();
             for n in 0..ops.len().pow(4) {
                 let sequence: Vec<_> = (0..4)
                     .map(|at| ops[n / ops.len().pow(at) % ops.len()].clone())
                     .collect();
-                let mut log = OpLog::default();
-                sequence.iter().for_each(|op| drop(log.push(op.clone())));
-                let expected = OpLog(sequence).replay(base.clone()).unwrap().encode();
-                assert_eq!(
-                    log.replay(base.clone()).unwrap().encode().as_json(),
-                    expected.as_json()
-                );
+                let indexed = OpLog::Many(Box::default());
+                for mut log in [OpLog::default(), indexed] {
+                    sequence.iter().for_each(|op| drop(log.push(op.clone())));
+                    let sequence = OpLog::Few(sequence.clone());
+                    let expected = sequence.replay(base.clone()).unwrap().encode();
+                    assert_eq!(
+                        log.replay(base.clone()).unwrap().encode().as_json(),
+                        expected.as_json()
+                    );
+                }
                 sequences += 1;
             }
         }
         assert_eq!(sequences, 3 * 2401);
+    }
+
+    /// A log with an index keeps, hides and replays what the plain rule says, whenever it got its index: a set
+    /// or a deletion hides what was done to its key before, and a clearing hides everything.
+    #[test]
+    fn an_index_is_invisible() {
+        let mut numbers = Numbers(1);
+        let mut longest = 0;
+        for round in 0..200 {
+            let names = 2 + round % 40;
+            let mut log = OpLog::default();
+            let mut plain: Vec<Op> = Vec::new();
+            for nth in 0..150 {
+                let name = format!("key{}", numbers.below(names));
+                let op = match numbers.below(40) {
+                    0 => Op::Clear,
+                    1..=15 => set(&name, &nth.to_string()),
+                    16..=22 => Op::Delete(key(&name)),
+                    23..=30 => Op::Take(key(&name), b"0"[..].into()),
+                    _ => append(&name, ["1", "2"][nth % 2]),
+                };
+                let hides = |earlier: &mut Op| match &op {
+                    Op::Set(key, _) | Op::Delete(key) => earlier.key() == Some(key),
+                    Op::Clear => true,
+                    Op::Take(..) | Op::Update(..) => false,
+                };
+                let hidden: Vec<_> = plain.extract_if(.., hides).collect();
+                plain.push(op.clone());
+                assert_eq!(shown(&log.push(op)), shown(&OpLog::Few(hidden)));
+                longest = longest.max(plain.len());
+            }
+            let plain = OpLog::Few(plain);
+            assert_eq!(shown(&log), shown(&plain));
+            if let OpLog::Many(indexed) = &log {
+                let numbers: usize = indexed.by_key.values().map(SmallVec::len).sum();
+                assert_eq!(numbers, indexed.ops.values().filter_map(Op::key).count());
+            }
+            let mut base = View::new(SessionData::empty());
+            (0..names)
+                .step_by(2)
+                .for_each(|n| base.set(key(&format!("key{n}")), b"0"[..].into()));
+            let base = base.encode();
+            let expected = plain.replay(base.clone()).unwrap();
+            assert_eq!(
+                log.replay(base.clone()).unwrap().encode(),
+                expected.encode()
+            );
+            assert_eq!(
+                log.project(&expected, base.clone()).encode(),
+                plain.project(&expected, base).encode()
+            );
+        }
+        assert!(longest > 3 * MANY, "{longest}");
+    }
+
+    /// What can be told apart of the operations in a log.
+    fn shown(log: &OpLog) -> Vec<String> {
+        log.iter()
+            .map(|op| match op {
+                Op::Set(key, value) => format!("set {key:?} {value:?}"),
+                Op::Delete(key) => format!("delete {key:?}"),
+                Op::Take(key, read) => format!("take {key:?} {read:?}"),
+                Op::Update(key, recompute) => {
+                    format!("update {key:?} {:?}", recompute(None).unwrap())
+                }
+                Op::Clear => "clear".to_owned(),
+            })
+            .collect()
     }
 
     /// The log doesn't grow with the number of writes to one key.
@@ -199,7 +354,13 @@ mod tests {
             drop(log.push(set("a", "1")));
             drop(log.push(Op::Delete(key("b"))));
         }
-        assert_eq!(log.0.len(), 2);
+        assert_eq!(log.len(), 2);
+
+        let mut log = OpLog::default();
+        for n in 0..1000 {
+            drop(log.push(set(&format!("key{}", n % 100), "1")));
+        }
+        assert_eq!(log.len(), 100);
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod json;
 mod key;
 mod log;
 mod view;
+#[cfg(test)]
+mod work;
 
 pub use encoded::SessionData;
 pub use json::ParseDataError;

@@ -1,46 +1,68 @@
 //! What a handler sees: stored data with the request's changes laid over it.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::encoded::{Piece, SessionData, ValueRef, entry_len, json_len};
+use super::encoded::{Piece, SessionData, ValueRef, entry_len};
 use super::key::EscapedKey;
 
 /// The JSON of one changed value.
 pub(crate) type Encoded = Arc<[u8]>;
 
-/// Stored data, and what the request has changed. Unchanged values stay where they are: whatever is asked of
-/// a view, other than for all of it, takes time by the number of changes, not by the size of the session.
+/// Stored data, and what the request has changed. Unchanged values stay where they are. Reading or changing
+/// a key takes time by the logarithm of the number of keys. What is asked of all changes takes time by their
+/// number, and only what is asked of all entries goes by the size of the session.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     base: SessionData,
     cleared: bool,
-    /// In ascending order of their keys.
-    changes: Vec<Change>,
+    /// What each changed key holds now; `None` if it was deleted.
+    changes: BTreeMap<EscapedKey<'static>, Option<Encoded>>,
+    text: TextLen,
 }
 
-#[derive(Clone, Debug)]
-struct Change {
-    key: EscapedKey<'static>,
-    /// `None` if the key was deleted.
-    value: Option<Encoded>,
+/// How long the entries' text is, with a comma behind each.
+#[derive(Clone, Copy, Debug)]
+struct TextLen(usize);
+
+impl TextLen {
+    fn of(data: &SessionData) -> Self {
+        match data.is_empty() {
+            true => Self(0),
+            false => Self(data.json_len() - "{}".len() + ",".len()),
+        }
+    }
+
+    /// The length of the JSON object: the last entry has no comma behind it.
+    fn json_len(self) -> usize {
+        "{}".len() + self.0.saturating_sub(",".len())
+    }
+
+    /// The length once `key` holds another value; `None` is no value at all.
+    fn replace(self, key: &EscapedKey<'_>, old: Option<&[u8]>, new: Option<&[u8]>) -> Self {
+        let len = |value: &[u8]| entry_len(key, value) + ",".len();
+        Self(self.0 - old.map_or(0, len) + new.map_or(0, len))
+    }
 }
 
 impl View {
     pub(crate) fn new(base: SessionData) -> Self {
         Self {
+            text: TextLen::of(&base),
             base,
             cleared: false,
-            changes: Vec::new(),
+            changes: BTreeMap::new(),
         }
     }
 
     pub(crate) fn get(&self, key: &EscapedKey<'_>) -> Option<ValueRef> {
-        match self.find(key) {
-            Ok(at) => self.changes[at].value.clone().map(ValueRef::from),
-            Err(_) if self.cleared => None,
-            Err(_) => self.base.share(key),
+        match self.changes.get(key) {
+            Some(value) => value.clone().map(ValueRef::from),
+            None if self.cleared => None,
+            None => self.base.share(key),
         }
     }
 
@@ -55,37 +77,31 @@ impl View {
     pub(crate) fn clear(&mut self) {
         self.cleared = true;
         self.changes.clear();
+        self.text = TextLen(0);
     }
 
     /// Whether encoding the view would give anything else than the stored data.
     pub(crate) fn is_changed(&self) -> bool {
-        let stored = |change: &Change| self.base.get(&change.key);
-        let is_other = |change: &Change| stored(change) != change.value.as_deref();
-        let named = || {
-            self.changes
-                .iter()
-                .filter(|change| stored(change).is_some())
-        };
-        self.changes.iter().any(is_other) || (self.cleared && named().count() < self.base.len())
+        let stored = |key: &EscapedKey<'_>| self.base.get(key);
+        let named = || self.changes.keys().filter(|key| stored(key).is_some());
+        let mut changes = self.changes.iter();
+        changes.any(|(key, value)| stored(key) != value.as_deref())
+            || (self.cleared && named().count() < self.base.len())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.pieces().iter().all(|piece| piece.count() == 0)
+        self.text.0 == 0
     }
 
     /// How long the JSON text would be if `value` lay under `key`, and how long it is without that.
     pub(crate) fn json_len_with(&self, key: &EscapedKey<'_>, value: &[u8]) -> (usize, usize) {
-        let pieces = self.pieces();
-        let len = json_len(&pieces);
-        let added = entry_len(key, value);
-        let with = match self.get(key) {
-            Some(old) => len - entry_len(key, old.json()) + added,
-            None => {
-                let is_first = pieces.iter().all(|piece| piece.count() == 0);
-                len + added + usize::from(!is_first)
-            }
+        let old = match self.changes.get(key) {
+            Some(value) => value.as_deref(),
+            None if self.cleared => None,
+            None => self.base.get(key),
         };
-        (with, len)
+        let with = self.text.replace(key, old, Some(value));
+        (with.json_len(), self.text.json_len())
     }
 
     /// The data as it is now. What hasn't changed is copied as it stands.
@@ -114,7 +130,9 @@ impl View {
         let mut pieces = SmallVec::new();
         let stored = if self.cleared { 0 } else { self.base.len() };
         let mut kept = 0;
-        for Change { key, value } in &self.changes {
+        for (key, value) in &self.changes {
+            #[cfg(test)]
+            super::work::step();
             let (before, after) = match self.cleared {
                 true => (0, 0),
                 false => match self.base.search(key) {
@@ -131,20 +149,58 @@ impl View {
     }
 
     fn change(&mut self, key: EscapedKey<'static>, value: Option<Encoded>) {
-        match self.find(&key) {
-            Ok(at) => self.changes[at].value = value,
-            Err(at) => self.changes.insert(at, Change { key, value }),
+        let new = value.as_deref();
+        match self.changes.entry(key) {
+            Entry::Occupied(mut entry) => {
+                let old = entry.get().as_deref();
+                self.text = self.text.replace(entry.key(), old, new);
+                entry.insert(value);
+            }
+            Entry::Vacant(entry) => {
+                let key = entry.key();
+                let old = self.base.get(key).filter(|_| !self.cleared);
+                self.text = self.text.replace(key, old, new);
+                entry.insert(value);
+            }
         }
-    }
-
-    fn find(&self, key: &EscapedKey<'_>) -> Result<usize, usize> {
-        self.changes.binary_search_by(|change| change.key.cmp(key))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::encoded::json_len;
+    use crate::data::work::Numbers;
+
+    /// The length that is kept is the one that counting gives, whatever was done before.
+    #[test]
+    fn the_kept_length_is_the_real_one() {
+        let mut numbers = Numbers(7);
+        let key = |n: usize| EscapedKey::new(&format!("\"key{n}\n")).into_owned();
+        let mut base = SessionData::empty();
+        for round in 0..100 {
+            let mut view = View::new(base);
+            for _ in 0..60 {
+                let (n, len) = (numbers.below(30), 1 + numbers.below(20));
+                let value = "1".repeat(len);
+                let (with, before) = view.json_len_with(&key(n), value.as_bytes());
+                assert_eq!(before, view.encode().json_len());
+                match numbers.below(60) {
+                    0 => view.clear(),
+                    1..=25 => view.delete(key(n)),
+                    _ => {
+                        view.set(key(n), value.as_bytes().into());
+                        assert_eq!(view.encode().json_len(), with);
+                    }
+                }
+                assert_eq!(view.is_empty(), view.encode().is_empty());
+            }
+            base = match round % 10 {
+                0 => SessionData::empty(),
+                _ => view.encode(),
+            };
+        }
+    }
 
     /// Every view over up to three keys: what is read, counted and encoded agrees.
     #[test]

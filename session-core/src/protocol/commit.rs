@@ -1,11 +1,14 @@
 //! Committing: what the end of a request means.
 
-use super::end::end_all;
-use super::found::Found;
+use std::sync::Arc;
+
+use super::end::{Ending, end, end_all};
+use super::found::{Found, LiveSession};
 use super::insert::create;
 use super::io::{Environment, Io, in_time};
+use super::login::log_in;
 use super::outcome::Outcome;
-use super::rotate::rotate;
+use super::rotate::{OnChange, rotate};
 use super::update::update;
 use super::wishes::Wishes;
 use crate::data::{SessionData, View};
@@ -36,28 +39,44 @@ impl Commit {
             ..self
         })
     }
+
+    /// Whether nothing but a note of activity or a new signature is at stake.
+    fn is_optional(&self) -> bool {
+        let is_changed = self.view.as_ref().is_none_or(View::is_changed);
+        !self.wishes.end && !self.wishes.rotates() && !is_changed
+    }
 }
 
-/// Carries out what a request wants, all store calls under one deadline, and tells those who watch.
+/// Carries out what a request wants, all store calls under one deadline, and tells those who watch. What is optional
+/// never fails the request.
 ///
 /// The stories take what they need out of `commit`, so that it lies in the future of the request's end once.
 pub(crate) async fn commit(env: &Environment, commit: &mut Commit) -> Result<Outcome, Error> {
     let before = commit.found.reference();
+    let is_optional = commit.is_optional();
     let mut io = Io::new(env);
     let committed = in_time(env, carry_out(&mut io, commit)).await;
     let committed = committed.unwrap_or_else(|| Err(io.late()));
-    match &committed {
+    match committed {
         Ok(outcome) => {
             let session = before.or_else(|| outcome.found.reference());
             events::committed(outcome.done, session);
             if let Some(reason) = outcome.dropped {
                 let dropped = DroppedChanges { reason, session };
-                events::changes_dropped(&dropped, env.config.on_dropped());
+                env.events
+                    .changes_dropped(&dropped, env.config.on_dropped());
             }
+            Ok(outcome)
         }
-        Err(error) => events::failed("commit", error),
+        Err(error) if is_optional => {
+            env.events.optional_write_failed(&error);
+            Ok(Outcome::unchanged(commit.found.clone()))
+        }
+        Err(error) => {
+            env.events.failed("commit", &error);
+            Err(error)
+        }
     }
-    committed
 }
 
 async fn carry_out(io: &mut Io<'_>, commit: &mut Commit) -> Result<Outcome, Error> {
@@ -71,38 +90,69 @@ async fn carry_out(io: &mut Io<'_>, commit: &mut Commit) -> Result<Outcome, Erro
         Some(view) => view,
         None => view.insert(run_anew(found, wishes)?),
     };
+    let can_send_id = *can_send_id;
     // A new session that is empty is never stored, unless it is somebody's.
     let is_stored = !view.is_empty() || wishes.login.is_some();
     if wishes.end && !matches!(found, Found::Nothing) {
         // In a box, which keeps the future of every other commit below a kilobyte.
-        Box::pin(end_all(io, found)).await?;
-        if !is_stored {
-            return Ok(Outcome::ended());
-        }
-        return begin_anew(io, view, wishes, *can_send_id).await;
+        let has_ended = Box::pin(end_all(io, found)).await?;
+        return match is_stored {
+            true => begin(io, view, wishes, can_send_id).await,
+            false => Ok(Outcome::ended(has_ended)),
+        };
+    }
+    if wishes.login.is_some() {
+        return match can_send_id {
+            true => Box::pin(log_in(io, found, wishes, view)).await,
+            false => Err(response_sent()),
+        };
     }
     match found {
-        Found::Live(_) if wishes.rotates() && !*can_send_id => Err(response_sent()),
-        Found::Live(session) if wishes.rotates() => rotate(io, session, wishes, view).await,
-        Found::Live(session) => update(io, session, wishes, view, *can_send_id).await,
-        // A login starts afresh: it must not be lost because an earlier one's response was.
-        Found::Gone(gone) if gone.is_straggler && wishes.login.is_none() => {
+        Found::Live(_) if wishes.rotate && !can_send_id => Err(response_sent()),
+        Found::Live(session) if wishes.rotate => {
+            let mut old = session.stored.clone();
+            let rotated = Box::pin(rotate(io, &mut old, wishes, view, OnChange::Merge)).await?;
+            Ok(rotated.outcome(&old))
+        }
+        Found::Live(session) => update(io, session, wishes, view, can_send_id).await,
+        Found::Gone(gone) if gone.is_straggler => {
             let is_dropped = wishes.rotate || view.is_changed();
             Ok(Outcome {
                 dropped: is_dropped.then_some(DropReason::Superseded),
                 ..Outcome::unchanged(found.clone())
             })
         }
-        Found::Nothing | Found::SeveralLive(_) | Found::Gone(_) if is_stored => {
-            begin_anew(io, view, wishes, *can_send_id).await
+        Found::SeveralLive(sessions) if is_stored => {
+            match Box::pin(end_those_of_nobody(io, sessions)).await? {
+                true => begin(io, view, wishes, can_send_id).await,
+                // The next request has the user's session for itself.
+                false => Ok(Outcome {
+                    dropped: Some(DropReason::SeveralSessions),
+                    ..Outcome::unchanged(found.clone())
+                }),
+            }
         }
+        Found::Nothing | Found::Gone(_) if is_stored => begin(io, view, wishes, can_send_id).await,
         Found::Nothing | Found::SeveralLive(_) | Found::Gone(_) => {
             Ok(Outcome::unchanged(found.clone()))
         }
     }
 }
 
-async fn begin_anew(
+/// Of several live sessions that came with one request, ends those that belong to no user. Says whether there was no
+/// other: a cookie that somebody planted must not sign a visitor out.
+async fn end_those_of_nobody(
+    io: &mut Io<'_>,
+    sessions: &[Arc<LiveSession>],
+) -> Result<bool, Error> {
+    for session in sessions.iter().filter(|session| session.user().is_none()) {
+        let there = Ok(Some(session.to_record()));
+        end(io, session.key, there, Ending::OWN).await?;
+    }
+    Ok(sessions.iter().all(|session| session.user().is_none()))
+}
+
+async fn begin(
     io: &mut Io<'_>,
     view: &View,
     wishes: &Wishes,

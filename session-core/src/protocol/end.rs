@@ -1,45 +1,70 @@
 //! Ending: a logout ends the session, whichever of its ids it came with.
 //!
 //! ```text
-//! what lies there ──ended already──────────────────────▶ done
+//! what lies there ──ended already, or somebody else's──▶ done, nothing was ended
 //!  ▲  │  ╰──superseded──▶ go on with the successor
 //!  │  │ alive, or nothing
 //!  │  ▼
 //!  │ write the tombstone ──saved──▶ leave the index ────▶ done
 //!  ╰──┤ conflict, error
 //! ```
+//!
+//! The way leads through the ids of one user's session. It doesn't go from a visitor's session to that of the user who
+//! logged in there, nor from one user to another: who planted or copied a cookie from before a login can't sign its
+//! owner out with it.
 
 use super::found::Found;
 use super::io::{Io, MAX_CONFLICTS, MAX_ERRORS, Wait, broken_contract, too_many_conflicts};
 use crate::error::Error;
-use crate::id::StoreKey;
-use crate::store::{EndedBy, Expect, Record, RecordState, SaveOutcome, StoreError};
+use crate::id::{SessionRef, StoreKey, UserKey};
+use crate::store::{EndedBy, Expect, FormerSession, Record, RecordState, SaveOutcome, StoreError};
 
 /// How many rotations an ending follows.
 const MAX_CHAIN: u32 = 1_000;
 
-/// Ends whatever came with a request.
-pub(super) async fn end_all(io: &mut Io<'_>, found: &Found) -> Result<(), Error> {
-    let by = EndedBy::OwnRequest;
+/// Who ends what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    pub(super) by: EndedBy,
+    /// Whose session it has to be; by default that of whoever has it now.
+    pub(super) owner: Option<UserKey>,
+    /// The session that asks, which goes on.
+    pub(super) spared: Option<SessionRef>,
+}
+
+impl Ending {
+    /// By a request that came with the session.
+    pub(super) const OWN: Self = Self {
+        by: EndedBy::OwnRequest,
+        owner: None,
+        spared: None,
+    };
+}
+
+/// Ends whatever came with a request. Says whether that was alive.
+pub(super) async fn end_all(io: &mut Io<'_>, found: &Found) -> Result<bool, Error> {
     match found {
-        Found::Nothing => {}
+        Found::Nothing => Ok(false),
         Found::Live(session) => {
-            end(io, session.key, Ok(Some(session.to_record())), by).await?;
+            let there = Ok(Some(session.to_record()));
+            end(io, session.key, there, Ending::OWN).await
         }
         Found::SeveralLive(sessions) => {
+            let mut has_ended = false;
             for session in sessions {
-                end(io, session.key, Ok(Some(session.to_record())), by).await?;
+                let there = Ok(Some(session.to_record()));
+                has_ended |= end(io, session.key, there, Ending::OWN).await?;
             }
+            Ok(has_ended)
         }
         Found::Gone(gone) => {
             let there = match &gone.record {
                 Some(record) => Ok(Some(record.clone())),
-                None => io.load(&gone.key).await,
+                None => io.load_earlier(&gone.key).await,
             };
-            end(io, gone.key, there, by).await?;
+            end(io, gone.key, there, Ending::OWN).await
         }
     }
-    Ok(())
 }
 
 /// Writes a tombstone over the session under `key`, where `there` was seen to lie, following rotations to where it
@@ -50,9 +75,10 @@ pub(super) async fn end(
     io: &mut Io<'_>,
     mut key: StoreKey,
     mut there: Result<Option<Record>, StoreError>,
-    by: EndedBy,
+    ending: Ending,
 ) -> Result<bool, Error> {
     let (mut errors, mut conflicts, mut followed) = (0, 0, 0);
+    let mut owner = ending.owner.map(Some);
     loop {
         let record = match there {
             Ok(record) => record,
@@ -62,10 +88,20 @@ pub(super) async fn end(
                 if errors == MAX_ERRORS {
                     return Err(error.into());
                 }
-                there = io.load(&key).await;
+                there = io.load_earlier(&key).await;
                 continue;
             }
         };
+        let former = record
+            .as_ref()
+            .map(|record| record.former(&io.policy().kind));
+        if let Some(former) = former {
+            let is_anothers = *owner.get_or_insert(former.user) != former.user;
+            let is_spared = ending.spared.is_some() && former.reference == ending.spared;
+            if is_anothers || is_spared {
+                return Ok(false);
+            }
+        }
         match record.as_ref().map(|record| &record.state) {
             Some(RecordState::Ended { .. }) => return Ok(false),
             Some(RecordState::Superseded { successor, .. }) => {
@@ -74,14 +110,16 @@ pub(super) async fn end(
                     return Err(broken_contract());
                 }
                 key = *successor;
-                there = io.load(&key).await;
+                there = io.load_earlier(&key).await;
                 continue;
             }
             Some(RecordState::Live(_)) | None => {}
         }
-        let was_alive = record.is_some();
-        let former = record.as_ref().map(Record::former).unwrap_or_default();
-        let written = write_tombstone(io, &key, record, by)?.await;
+        let was_alive = record
+            .as_ref()
+            .is_some_and(|record| !record.is_expired(io.now()));
+        let former = former.unwrap_or(FormerSession::new(None, ending.owner));
+        let written = write_tombstone(io, &key, record, ending.by, former)?.await;
         there = match written {
             Ok(SaveOutcome::Saved) => {
                 if let Some(user) = former.user.filter(|_| io.has_index()) {
@@ -95,7 +133,7 @@ pub(super) async fn end(
                 match current {
                     _ if conflicts > MAX_CONFLICTS => return Err(too_many_conflicts()),
                     Some(record) => Ok(Some(*record)),
-                    None => io.load(&key).await,
+                    None => io.load_earlier(&key).await,
                 }
             }
             Err(error) => Err(error),
@@ -104,19 +142,19 @@ pub(super) async fn end(
 }
 
 /// Puts a tombstone where `record` lies, or where nothing does. A session that isn't there may have expired by this
-/// server's clock alone. Another server's may be behind, or this one may be set back; a logout holds by every clock.
+/// server's clock alone, or its record may still be on its way; an ending holds by every clock.
 fn write_tombstone<'c, 'e>(
     io: &'c mut Io<'e>,
     key: &'c StoreKey,
     record: Option<Record>,
     by: EndedBy,
+    former: FormerSession,
 ) -> Result<Wait<'c, 'e, Result<SaveOutcome, StoreError>>, Error> {
     let expect = match &record {
         Some(record) => Expect::Version(record.version),
         None => Expect::Absent,
     };
-    let former = record.as_ref().map(Record::former).unwrap_or_default();
     let state = RecordState::ended(io.now(), by, former);
     let tombstone = io.tombstone(record.as_ref(), state)?;
-    Ok(io.save(key, tombstone, expect))
+    Ok(io.save_earlier(key, tombstone, expect))
 }

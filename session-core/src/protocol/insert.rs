@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::found::LiveSession;
+use super::found::{LiveSession, StoredSession};
 use super::index;
 use super::io::{Io, MAX_CONFLICTS, broken_contract, too_many_conflicts};
 use super::outcome::{ClientChange, Outcome};
@@ -11,7 +11,7 @@ use crate::config::Cap;
 use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
 use crate::events::Done;
-use crate::store::{Expect, LiveRecord, Record, RecordState, SaveOutcome};
+use crate::store::{EndedBy, Expect, LiveRecord, Record, RecordState, SaveOutcome};
 
 /// How many ids are drawn when the one before was taken. A second is already a broken generator.
 const MAX_DRAWS: u32 = 4;
@@ -23,10 +23,10 @@ pub(super) async fn create(
     login: Option<&LoginWish>,
 ) -> Result<Outcome, Error> {
     let mut record = LiveRecord::new(data, io.now(), io.new_reference()?);
-    if let Some(LoginWish { user, lifetime }) = login.cloned() {
-        (record.user, record.lifetime) = (Some(user), lifetime);
+    if let Some(login) = login {
+        login.apply(&mut record);
     }
-    record.fix_absolute_end(io.policy().lifetime);
+    record.begin_absolute(io.now(), io.policy().lifetime);
     let created = insert(io, &record, io.policy().cap).await?;
     Ok(Outcome::stored(created, ClientChange::Send, Done::Created))
 }
@@ -35,7 +35,8 @@ pub(super) async fn create(
 /// the record is there, so that a live session is always listed.
 ///
 /// If something lies under the id, it is left alone and another id drawn. Chance never does that to 256 bits. Another
-/// login at its cap does, when it ends the session of our entry before our record is there.
+/// login at its cap does, when it ends the session of our entry before our record is there. Whoever ended all of the
+/// user's sessions at that moment meant this one too: then the login fails.
 pub(super) async fn insert(
     io: &mut Io<'_>,
     record: &LiveRecord,
@@ -45,13 +46,15 @@ pub(super) async fn insert(
     loop {
         let id = io.new_id()?;
         let session = Arc::new(LiveSession {
-            key: id.store_key(),
+            stored: StoredSession {
+                key: id.store_key(),
+                version: io.new_version()?,
+                expires_at: record.ends_at(io.policy().lifetime),
+                record: record.clone(),
+            },
             id,
-            version: io.new_version()?,
-            expires_at: record.ends_at(io.policy().lifetime),
-            record: record.clone(),
         });
-        let user = session.listed_user(io.has_index());
+        let user = session.listed_user(io.has_index(), io.policy());
         if let Some(user) = &user {
             // In a box, as in `commit`: only logins come here.
             Box::pin(index::add(io, user, session.entry(io.now()), cap)).await?;
@@ -65,9 +68,13 @@ pub(super) async fn insert(
         if let Some(user) = &user {
             io.remove_entry(user, &session.key).await;
         }
-        match was_evicted(current.as_deref()) {
-            true => evicted += 1,
-            false => taken += 1,
+        match ended_by(current.as_deref()) {
+            Some(EndedBy::Cap | EndedBy::Expiry) => evicted += 1,
+            Some(_) => {
+                let message = "the user's sessions were ended while this one began";
+                return Err(Error::new(ErrorKind::Conflict, message));
+            }
+            None => taken += 1,
         }
         if taken == MAX_DRAWS {
             let message = "every id that the random generator gave was taken";
@@ -79,7 +86,10 @@ pub(super) async fn insert(
     }
 }
 
-/// Whether a login that had reached its cap ended the session before it was there.
-fn was_evicted(current: Option<&Record>) -> bool {
-    current.is_some_and(|record| matches!(record.state, RecordState::Ended { .. }))
+/// Who ended the session before it was there, if somebody did.
+fn ended_by(current: Option<&Record>) -> Option<EndedBy> {
+    match &current?.state {
+        RecordState::Ended { by, .. } => Some(*by),
+        RecordState::Live(_) | RecordState::Superseded { .. } => None,
+    }
 }

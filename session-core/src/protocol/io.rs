@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use super::found::LiveSession;
+use super::queue::{Place, Queues};
 use crate::config::{Policy, SessionConfig};
 use crate::error::{Error, ErrorKind};
+use crate::events::Events;
 use crate::id::{SessionId, SessionRef, StoreKey, UserKey, Version};
 use crate::random::{Random, RandomError};
+use crate::spawn::Outliving;
 use crate::store::{
     AddOutcome, Expect, IndexEntry, Record, RecordState, SaveOptions, SaveOutcome, SessionStore,
-    StoreError, Timestamp, Touch, UserIndex,
+    StoreError, Timestamp, Touch, UserIndex, choose,
 };
 use crate::time::Clock;
 
@@ -30,6 +34,10 @@ pub(crate) struct Environment {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) outliving: Arc<Outliving>,
+    pub(crate) events: Arc<Events>,
+    /// Where updates wait that met a conflict.
+    pub(crate) queues: Queues<Arc<LiveSession>>,
 }
 
 impl Environment {
@@ -117,6 +125,10 @@ impl<'e> Io<'e> {
         self.env.config.policy()
     }
 
+    pub(super) fn events(&self) -> &'e Events {
+        &self.env.events
+    }
+
     /// Whether the store has an index of sessions by user.
     pub(super) fn has_index(&self) -> bool {
         self.env.store().user_index().is_some()
@@ -127,6 +139,29 @@ impl<'e> Io<'e> {
         key: &'c StoreKey,
     ) -> Wait<'c, 'e, Result<Option<Record>, StoreError>> {
         let call = self.env.store().load(key, self.now);
+        Wait { io: self, call }
+    }
+
+    /// A load by whoever concludes something from the absence of a record: what has expired within the margin is still
+    /// there.
+    pub(super) fn load_earlier<'c>(
+        &'c mut self,
+        key: &'c StoreKey,
+    ) -> Wait<'c, 'e, Result<Option<Record>, StoreError>> {
+        let earlier = self.policy().earlier(self.now);
+        let call = self.env.store().load(key, earlier);
+        Wait { io: self, call }
+    }
+
+    /// A save by whoever ends what may have expired within the margin.
+    pub(super) fn save_earlier<'c>(
+        &'c mut self,
+        key: &'c StoreKey,
+        record: Record,
+        expect: Expect,
+    ) -> Wait<'c, 'e, Result<SaveOutcome, StoreError>> {
+        let options = SaveOptions::new(expect, self.policy().earlier(self.now));
+        let call = self.env.store().save(key, record, options);
         Wait { io: self, call }
     }
 
@@ -179,10 +214,39 @@ impl<'e> Io<'e> {
         Wait { io: self, call }.await.is_ok()
     }
 
-    /// A user's entries as they are at one moment.
+    /// A user's entries as they are at one moment, those that expired within the margin too.
     pub(super) async fn entries(&mut self, user: &UserKey) -> Result<Vec<IndexEntry>, Error> {
-        let call = self.env.index()?.list(user, self.now);
+        let earlier = self.policy().earlier(self.now);
+        let call = self.env.index()?.list(user, earlier);
         Ok(Wait { io: self, call }.await?)
+    }
+
+    /// A few of a user's entries, chosen at random.
+    pub(super) async fn some_entries(
+        &mut self,
+        user: &UserKey,
+        limit: usize,
+    ) -> Result<Vec<IndexEntry>, Error> {
+        let mut seed = [0; 8];
+        self.env
+            .random
+            .fill_unique(&mut seed)
+            .map_err(no_randomness)?;
+        let earlier = self.policy().earlier(self.now);
+        let seed = u64::from_le_bytes(seed);
+        let call = self.env.index()?.sample(user, limit, seed, earlier);
+        Ok(Wait { io: self, call }.await?)
+    }
+
+    /// Chooses `count` of these at random, in no particular order.
+    pub(super) fn choose<T>(&self, mut from: Vec<T>, count: usize) -> Result<Vec<T>, Error> {
+        let mut seed = [0; 8];
+        self.env
+            .random
+            .fill_unique(&mut seed)
+            .map_err(no_randomness)?;
+        choose(&mut from, count, u64::from_le_bytes(seed));
+        Ok(from)
     }
 
     /// Waits before the next try, for a random time, so that those who collided don't collide again. Its upper
@@ -201,6 +265,32 @@ impl<'e> Io<'e> {
         Ok(())
     }
 
+    /// Takes a place among the updates of this process that met a conflict over the session under `key`. `own` is what
+    /// the conflict brought.
+    ///
+    /// In a box: few commits have a place, and the futures of the others stay as small as they are.
+    pub(super) fn take_place(
+        &self,
+        key: StoreKey,
+        own: Option<Arc<LiveSession>>,
+    ) -> Box<Place<'e, Arc<LiveSession>>> {
+        let Environment { queues, clock, .. } = self.env;
+        let longest = self.policy().store_timeout;
+        Box::new(queues.enter(key, own, &**clock, longest))
+    }
+
+    /// Waits for the turn. Gives the session to start from, unless it has to be loaded.
+    pub(super) async fn turn(
+        &mut self,
+        place: &Place<'e, Arc<LiveSession>>,
+    ) -> Option<Arc<LiveSession>> {
+        self.is_pausing = true;
+        let call = Box::pin(place.turn());
+        let start = Wait { io: self, call }.await;
+        self.is_pausing = false;
+        start
+    }
+
     pub(super) fn new_id(&self) -> Result<SessionId, Error> {
         SessionId::generate(&*self.env.random).map_err(no_randomness)
     }
@@ -213,14 +303,15 @@ impl<'e> Io<'e> {
         SessionRef::generate(&*self.env.random).map_err(no_randomness)
     }
 
-    /// A tombstone in place of `old`. It lasts as long as the record would have, and never less than the
-    /// grace time: a slow logout that comes with the old id has to find it.
+    /// A tombstone in place of `old`. It lasts as long as the record would have, and never less than what may still come
+    /// for it: a slow logout with the old id, or the late record of a login.
     pub(super) fn tombstone(
         &self,
         old: Option<&Record>,
         state: RecordState,
     ) -> Result<Record, Error> {
-        let shortest = self.now.saturating_add(self.policy().grace);
+        let Policy { window, margin, .. } = self.policy();
+        let shortest = self.now.saturating_add(*window.max(margin));
         let expires_at = old.map_or(shortest, |old| old.expires_at.max(shortest));
         Ok(Record::new(self.new_version()?, expires_at, state))
     }

@@ -1,59 +1,139 @@
-//! Looking through a user's index: which entries lead to live sessions.
+//! Looking through a user's index: which entries lead to sessions of the user's.
 
-use super::io::Io;
+use super::io::{Io, MAX_ERRORS};
 use crate::error::Error;
 use crate::id::UserKey;
-use crate::store::{IndexEntry, LiveRecord, RecordState, StoreErrorKind};
+use crate::store::{
+    EndedBy, Expect, FormerSession, IndexEntry, LiveRecord, RecordState, SaveOutcome, StoreError,
+    StoreErrorKind,
+};
+use crate::time::Timestamp;
 
 /// What was found.
 pub(super) struct LookedThrough {
-    /// The live sessions, in the order of the entries.
-    pub(super) live: Vec<LiveRecord>,
+    /// The sessions that aren't dead, in the order of the entries.
+    pub(super) listed: Vec<Listed>,
     /// How many entries are gone now.
     pub(super) removed: usize,
+    /// How many entries have no record, and may be those of logins that are about to write it.
+    pub(super) under_way: usize,
+    /// How many records can't be read.
+    pub(super) unreadable: usize,
+    /// What couldn't be looked at. It isn't counted as alive or as dead.
+    pub(super) failure: Option<Error>,
+}
+
+/// An entry, and the session that it leads to.
+pub(super) struct Listed {
+    pub(super) entry: IndexEntry,
+    pub(super) session: LiveRecord,
+    /// It has expired by this server's clock, though perhaps not by another's.
+    pub(super) has_expired: bool,
 }
 
 /// Loads what each entry stands for, and removes the entries of what is dead.
 ///
 /// A tombstone is final, so that its entry goes at once. Where nothing lies, a login may be about to write its
-/// record: such an entry goes only when it is older than any commit can take. What can't be read is no session to
-/// show, and none to count; it is left alone.
+/// record: such an entry goes only when it is older than any commit can take, and not before a tombstone lies there.
+///
+/// What can't be read, or fails, doesn't keep the others from being looked at; several failures of unknown outcome in a
+/// row do.
 pub(super) async fn look_through(
     io: &mut Io<'_>,
     user: &UserKey,
     entries: Vec<IndexEntry>,
-) -> Result<LookedThrough, Error> {
+) -> LookedThrough {
     let mut found = LookedThrough {
-        live: Vec::new(),
+        listed: Vec::new(),
         removed: 0,
+        under_way: 0,
+        unreadable: 0,
+        failure: None,
     };
+    let mut failures_in_a_row = 0;
     for entry in entries {
-        let record = match io.load(&entry.key).await {
-            Ok(record) => record,
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let is_dead = match record {
-            None => is_left_behind(io, &entry),
-            Some(record) => match record.state {
-                RecordState::Live(live) => {
-                    let end = record.expires_at.min(live.ends_at(io.policy().lifetime));
-                    if io.now() < end {
-                        found.live.push(live);
-                    }
-                    false
+        let there = match what_is_under(io, &entry, user).await {
+            Ok(there) => there,
+            Err(error) => {
+                failures_in_a_row += u32::from(error.kind() == StoreErrorKind::Unknown);
+                match error.is_about_the_record() {
+                    true => found.unreadable += 1,
+                    false => found.failure = Some(error.into()),
                 }
-                RecordState::Superseded { .. } | RecordState::Ended { .. } => true,
-            },
+                if failures_in_a_row == MAX_ERRORS {
+                    return found;
+                }
+                continue;
+            }
         };
-        if is_dead && io.remove_entry(user, &entry.key).await {
-            found.removed += 1;
+        failures_in_a_row = 0;
+        match there {
+            There::Dead => found.removed += usize::from(io.remove_entry(user, &entry.key).await),
+            There::NothingYet => found.under_way += 1,
+            There::Session(session, expires_at) => {
+                let end = expires_at.min(session.ends_at(io.policy().lifetime));
+                found.listed.push(Listed {
+                    entry,
+                    session,
+                    has_expired: end <= io.now(),
+                });
+            }
         }
     }
-    Ok(found)
+    found
 }
 
-/// Whether an entry without a record is older than any commit can take.
-pub(super) fn is_left_behind(io: &Io<'_>, entry: &IndexEntry) -> bool {
-    io.now().saturating_since(entry.added_at) >= io.policy().entry_grace
+/// What an entry leads to.
+enum There {
+    /// A session of the user's, and when it expires.
+    Session(LiveRecord, Timestamp),
+    /// Nothing, and a login may be about to write its record.
+    NothingYet,
+    /// What will never be a session of the user's again.
+    Dead,
+}
+
+async fn what_is_under(
+    io: &mut Io<'_>,
+    entry: &IndexEntry,
+    user: &UserKey,
+) -> Result<There, StoreError> {
+    let mut record = io.load_earlier(&entry.key).await?;
+    if record.is_none() {
+        if !io.policy().is_left_behind(entry.added_at, io.now()) {
+            return Ok(There::NothingYet);
+        }
+        record = match close(io, entry, user).await {
+            Some(SaveOutcome::Saved) => return Ok(There::Dead),
+            Some(SaveOutcome::Conflict(Some(record))) => Some(*record),
+            Some(SaveOutcome::Conflict(None) | SaveOutcome::Missing) => {
+                io.load_earlier(&entry.key).await?
+            }
+            None => None,
+        };
+    }
+    let Some(record) = record else {
+        return Ok(There::NothingYet);
+    };
+    match record.state {
+        RecordState::Live(session) if is_of(&session, user, io) => {
+            Ok(There::Session(session, record.expires_at))
+        }
+        _ => Ok(There::Dead),
+    }
+}
+
+fn is_of(session: &LiveRecord, user: &UserKey, io: &Io<'_>) -> bool {
+    let owner = session.user.as_deref();
+    owner.is_some_and(|owner| owner.key(&io.policy().kind) == *user)
+}
+
+/// Puts a tombstone in the way of a write that lands late, where an entry has no record though it is older than any
+/// commit can take. `None` if nobody knows whether it lies there now.
+async fn close(io: &mut Io<'_>, entry: &IndexEntry, user: &UserKey) -> Option<SaveOutcome> {
+    let former = FormerSession::new(Some(entry.reference), Some(*user));
+    let state = RecordState::ended(io.now(), EndedBy::Expiry, former);
+    let tombstone = io.tombstone(None, state).ok()?;
+    let written = io.save_earlier(&entry.key, tombstone, Expect::Absent).await;
+    written.ok()
 }

@@ -5,7 +5,9 @@
 //! commit       what the end of a request means, which is one or two of:
 //!   insert       a session under a fresh id, for one that begins and for one that is rotated
 //!   update       changes, or mere activity, of a session that stays under its id
+//!     queue        updates of one session that met a conflict are tried one after the other
 //!   rotate       a session moves to a fresh id
+//!   login        a user's session begins, where a visitor's was or where there was none
 //!   end          a session ends, whichever of its ids is known
 //!   index        an id is added to the list of a user's sessions, and room made for it
 //! users        a user's sessions are listed, and ended from elsewhere
@@ -21,9 +23,11 @@ mod found;
 mod index;
 mod insert;
 mod io;
+mod login;
 mod look_through;
 mod open;
 mod outcome;
+mod queue;
 mod rotate;
 mod update;
 mod users;
@@ -36,5 +40,6 @@ pub(crate) use found::{Found, LiveSession};
 pub(crate) use io::Environment;
 pub(crate) use open::{Opened, open};
 pub(crate) use outcome::{ClientChange, Outcome};
+pub(crate) use queue::Queues;
 pub(crate) use users::{Which, end_sessions, list_sessions};
 pub(crate) use wishes::{LoginWish, Wishes};

@@ -46,11 +46,17 @@ impl Outcome {
         }
     }
 
-    pub(super) fn ended() -> Self {
+    /// The session that came along is over. Only the request that ended it takes the client's id away: another request's
+    /// response may have given it a new one meanwhile.
+    pub(super) fn ended(has_ended: bool) -> Self {
+        let (client, done) = match has_ended {
+            true => (ClientChange::Remove, Done::Ended),
+            false => (ClientChange::Keep, Done::Nothing),
+        };
         Self {
             found: Found::Nothing,
-            client: ClientChange::Remove,
-            done: Done::Ended,
+            client,
+            done,
             dropped: None,
         }
     }

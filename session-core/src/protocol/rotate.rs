@@ -17,34 +17,74 @@
 
 use std::sync::Arc;
 
-use super::found::LiveSession;
+use super::found::{LiveSession, StoredSession};
 use super::insert::insert;
 use super::io::{Io, MAX_CONFLICTS, MAX_ERRORS, Wait, too_many_conflicts};
 use super::outcome::{ClientChange, Outcome};
-use super::wishes::{LoginWish, Wishes};
+use super::wishes::Wishes;
 use crate::data::View;
 use crate::error::{Error, ErrorKind};
 use crate::events::Done;
 use crate::store::{
-    Expect, LiveRecord, Record, RecordState, SaveOutcome, StoreError, StoreErrorKind,
+    Expect, LiveRecord, MoveCause, Record, RecordState, SaveOutcome, StoreError, StoreErrorKind,
 };
+
+/// How a rotation ended.
+pub(super) enum Rotated {
+    Moved(Arc<LiveSession>),
+    /// The old id died in somebody else's favour. This is what lies there, if it has been seen.
+    Lost(Option<Record>),
+}
+
+impl Rotated {
+    pub(super) fn outcome(self, old: &StoredSession) -> Outcome {
+        match self {
+            Self::Moved(new) => Outcome::stored(new, ClientChange::Send, Done::Rotated),
+            Self::Lost(record) => Outcome::lost(old.key, record),
+        }
+    }
+}
+
+/// What a rotation does when it finds that somebody changed the session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnChange {
+    /// It moves the changed session.
+    Merge,
+    /// It leaves the session where it is.
+    GiveUp,
+}
 
 /// Moves the session to a fresh id, with what the request wants done to it. The payload limit doesn't stand in the way.
 pub(super) async fn rotate(
     io: &mut Io<'_>,
-    old: &mut Arc<LiveSession>,
+    old: &mut StoredSession,
     wishes: &Wishes,
     view: &mut View,
-) -> Result<Outcome, Error> {
+    on_change: OnChange,
+) -> Result<Rotated, Error> {
     // Only a login is one session more.
     let cap = io.policy().cap.filter(|_| wishes.login.is_some());
-    let record = moved(io, old, view, wishes.login.as_ref());
+    let mut record = moved(io, old, view, wishes);
+    if let Some(login) = &wishes.login
+        && !login.is_of(old.user())
+    {
+        // Who had the browser before the login doesn't know the user's reference.
+        record.reference = io.new_reference()?;
+    }
+    if record.ends_at(io.policy().lifetime) <= io.now() {
+        return Ok(Rotated::Lost(None));
+    }
     let mut new = insert(io, &record, cap).await?;
     let (mut errors, mut conflicts) = (0, 0);
     // Saving our tombstone failed with an unknown outcome: the store may have written it, or may still do so.
     let mut may_land = false;
     loop {
-        let written = write_tombstone(io, old, &new)?.await;
+        let cause = match (&wishes.login, view.is_changed()) {
+            (None, _) => MoveCause::Rotation,
+            (Some(_), false) => MoveCause::LoginAlone,
+            (Some(_), true) => MoveCause::LoginAndMore,
+        };
+        let written = write_tombstone(io, old, &new, cause)?.await;
         let there = match written {
             Ok(SaveOutcome::Saved) => return Ok(moved_to(io, old, new).await),
             Ok(SaveOutcome::Conflict(Some(record))) => Ok(Some(*record)),
@@ -68,6 +108,10 @@ pub(super) async fn rotate(
                 return result;
             }
             Next::TryAgain => {}
+            Next::Merge(_) if on_change == OnChange::GiveUp => {
+                take_back(io, &new).await;
+                return Ok(Rotated::Lost(None));
+            }
             Next::Merge(fresh) => {
                 // The version has moved on, so that no earlier tombstone of ours can land any more.
                 may_land = false;
@@ -78,14 +122,18 @@ pub(super) async fn rotate(
                         return Err(error);
                     }
                 };
-                let merged = moved(io, &fresh, view, wishes.login.as_ref());
-                let merged = Arc::new(new.rewritten(io.new_version()?, merged, io.policy()));
+                let mut record = moved(io, &fresh, view, wishes);
+                record.reference = new.record.reference;
+                let merged = Arc::new(LiveSession {
+                    id: new.id.clone(),
+                    stored: new.rewritten(io.new_version()?, record, io.policy()),
+                });
                 let expect = Expect::Version(new.version);
                 match io.save(&new.key, merged.to_record(), expect).await? {
                     SaveOutcome::Saved => (*old, new) = (fresh, merged),
                     // Somebody found the new id by way of the user, and ended it.
                     SaveOutcome::Conflict(_) | SaveOutcome::Missing => {
-                        return Ok(Outcome::lost(old.key, None));
+                        return Ok(Rotated::Lost(None));
                     }
                 }
             }
@@ -100,15 +148,15 @@ enum Next {
     /// It may have landed, or may still: the new record may be the only one left.
     LeaveNew(Error),
     /// It certainly didn't land, and won't. Nobody knows the new record.
-    TakeNewBack(Result<Outcome, Error>),
+    TakeNewBack(Result<Rotated, Error>),
     TryAgain,
     /// Somebody changed the session, which is this now.
-    Merge(Arc<LiveSession>),
+    Merge(StoredSession),
 }
 
 /// Decides by what lies under the old id.
 fn decide(
-    old: &LiveSession,
+    old: &StoredSession,
     new: &LiveSession,
     there: Result<Option<Record>, StoreError>,
     may_land: bool,
@@ -117,36 +165,32 @@ fn decide(
     let record = match there {
         Ok(Some(record)) => record,
         Ok(None) if may_land => return Next::LeaveNew(unknown_outcome()),
-        Ok(None) => return Next::TakeNewBack(Ok(Outcome::lost(old.key, None))),
+        Ok(None) => return Next::TakeNewBack(Ok(Rotated::Lost(None))),
         Err(error) if may_land => return Next::LeaveNew(error.into()),
         Err(error) => return Next::TakeNewBack(Err(error.into())),
     };
-    match record.state {
-        RecordState::Superseded { successor, .. } if successor == new.key => Next::Succeed,
-        RecordState::Superseded { .. } | RecordState::Ended { .. } => {
-            Next::TakeNewBack(Ok(Outcome::lost(old.key, Some(record))))
-        }
-        RecordState::Live(_) if record.version == old.version => match conflicts > MAX_CONFLICTS {
+    let is_out_of_tries = conflicts > MAX_CONFLICTS;
+    match StoredSession::of(old.key, record) {
+        Ok(session) if session.version == old.version => match is_out_of_tries {
             true => Next::LeaveNew(too_many_conflicts()),
             false => Next::TryAgain,
         },
-        RecordState::Live(_) if conflicts > MAX_CONFLICTS => {
-            Next::TakeNewBack(Err(too_many_conflicts()))
-        }
-        RecordState::Live(live) => {
-            let fresh = old.as_stored(record.version, record.expires_at, live);
-            Next::Merge(Arc::new(fresh))
-        }
+        Ok(_) if is_out_of_tries => Next::TakeNewBack(Err(too_many_conflicts())),
+        Ok(session) => Next::Merge(session),
+        Err(tombstone) => match tombstone.state {
+            RecordState::Superseded { successor, .. } if successor == new.key => Next::Succeed,
+            _ => Next::TakeNewBack(Ok(Rotated::Lost(Some(*tombstone)))),
+        },
     }
 }
 
 /// `source` with the request's changes, active now.
-fn moved(io: &Io<'_>, source: &LiveSession, view: &View, login: Option<&LoginWish>) -> LiveRecord {
+fn moved(io: &Io<'_>, source: &StoredSession, view: &View, wishes: &Wishes) -> LiveRecord {
     let mut record = source.record.clone();
     record.data = view.encode();
-    if let Some(LoginWish { user, lifetime }) = login.cloned() {
-        (record.user, record.lifetime) = (Some(user), lifetime);
-        record.fix_absolute_end(io.policy().lifetime);
+    if let Some(login) = &wishes.login {
+        login.apply(&mut record);
+        record.begin_absolute(io.now(), io.policy().lifetime);
     }
     record.last_active_at = record.last_active_at.max(io.now());
     record
@@ -155,19 +199,21 @@ fn moved(io: &Io<'_>, source: &LiveSession, view: &View, login: Option<&LoginWis
 /// Puts a tombstone that names `new` where `old` lies.
 fn write_tombstone<'c, 'e>(
     io: &'c mut Io<'e>,
-    old: &'c LiveSession,
+    old: &'c StoredSession,
     new: &LiveSession,
+    cause: MoveCause,
 ) -> Result<Wait<'c, 'e, Result<SaveOutcome, StoreError>>, Error> {
     let record = old.to_record();
-    let state = RecordState::superseded(new.key, new.version, io.now(), record.former());
+    let former = record.former(&io.policy().kind);
+    let state = RecordState::superseded(new.key, new.version, cause, io.now(), former);
     let tombstone = io.tombstone(Some(&record), state)?;
     Ok(io.save(&old.key, tombstone, Expect::Version(old.version)))
 }
 
 /// The session lives under its new id: the old one leaves the index.
-async fn moved_to(io: &mut Io<'_>, old: &LiveSession, new: Arc<LiveSession>) -> Outcome {
+async fn moved_to(io: &mut Io<'_>, old: &StoredSession, new: Arc<LiveSession>) -> Rotated {
     remove_from_index(io, old).await;
-    Outcome::stored(new, ClientChange::Send, Done::Rotated)
+    Rotated::Moved(new)
 }
 
 /// Removes the new record, which nobody knows, and its entry. Where that fails, both expire.
@@ -177,8 +223,8 @@ async fn take_back(io: &mut Io<'_>, new: &LiveSession) {
     }
 }
 
-async fn remove_from_index(io: &mut Io<'_>, session: &LiveSession) {
-    if let Some(user) = session.listed_user(io.has_index()) {
+async fn remove_from_index(io: &mut Io<'_>, session: &StoredSession) {
+    if let Some(user) = session.listed_user(io.has_index(), io.policy()) {
         io.remove_entry(&user, &session.key).await;
     }
 }

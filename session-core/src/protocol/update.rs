@@ -3,26 +3,30 @@
 //! ```text
 //! decide ──nothing to write──▶ done
 //!  ▲  ├───activity only──touch────▶ done, whatever came of it
-//!  │  ╰───changes──save──saved────▶ done
+//!  │  ╰───changes──save──saved────▶ done; whoever is next in the queue starts from it
 //!  │               │ ╰──missing───▶ lost
 //!  │               ▼ conflict
+//!  │               ├──the first───▶ queue up behind the other updates of this process
+//!  │               ▼
 //!  ╰─run the log on the fresh record, if it is alive; otherwise lost
 //! ```
 
 use std::sync::Arc;
 
-use super::found::{Found, LiveSession};
+use super::found::{Found, LiveSession, StoredSession};
 use super::io::{Io, MAX_CONFLICTS, too_many_conflicts};
 use super::outcome::{ClientChange, Outcome};
+use super::queue::Place;
 use super::wishes::Wishes;
 use crate::data::View;
 use crate::error::{Error, ErrorKind};
 use crate::events::Done;
-use crate::store::{Expect, Record, RecordState, SaveOutcome, Touch};
+use crate::store::{Expect, Record, SaveOutcome, Touch};
 
 /// Saves the session if the view on it has changed, and touches it if mere activity is due.
 ///
-/// On a conflict the whole log runs on what the other request wrote, and everything is decided again.
+/// On a conflict the whole log runs on what the other request wrote, and everything is decided again. From the first one
+/// on the updates of this process take turns, so that a thousand of them cost a few thousand calls, and not a million.
 pub(super) async fn update(
     io: &mut Io<'_>,
     session: &mut Arc<LiveSession>,
@@ -31,6 +35,7 @@ pub(super) async fn update(
     can_send_id: bool,
 ) -> Result<Outcome, Error> {
     let mut conflicts = 0;
+    let mut place: Option<Box<Place<'_, _>>> = None;
     loop {
         let policy = io.policy();
         let is_active = session.is_touch_due(wishes.sign_anew, can_send_id, io.now(), policy);
@@ -39,9 +44,9 @@ pub(super) async fn update(
             return Ok(Outcome::unchanged(Found::Live(session.clone())));
         }
         let mut next = LiveSession::clone(session);
-        next.version = io.new_version()?;
+        next.stored.version = io.new_version()?;
         if is_active {
-            next.note_activity(io.now(), policy);
+            next.stored.note_activity(io.now(), policy);
         }
         let has_moved = next.record.last_active_at != session.record.last_active_at;
         let client = match is_active && (has_moved || wishes.sign_anew) {
@@ -49,42 +54,69 @@ pub(super) async fn update(
             false => ClientChange::Keep,
         };
         if !is_changed {
-            next.expires_at = next.expires_at.max(session.expires_at);
+            next.stored.expires_at = next.expires_at.max(session.expires_at);
             return touch(io, session, Arc::new(next), client).await;
         }
-        next.record.data = view.encode();
+        next.stored.record.data = view.encode();
         check_payload(&next, session, policy.payload_limit)?;
         let next = Arc::new(next);
         let expect = Expect::Version(session.version);
-        let current = match io.save(&session.key, next.to_record(), expect).await? {
-            SaveOutcome::Saved => return Ok(Outcome::stored(next, client, Done::Saved)),
+        let conflict = match io.save(&session.key, next.to_record(), expect).await? {
+            SaveOutcome::Saved => {
+                if let Some(place) = place {
+                    place.hand_on(next.clone());
+                }
+                return Ok(Outcome::stored(next, client, Done::Saved));
+            }
             SaveOutcome::Missing => return Ok(Outcome::lost(session.key, None)),
             SaveOutcome::Conflict(current) => current,
         };
         conflicts += 1;
-        let current = match current {
-            _ if conflicts > MAX_CONFLICTS => return Err(too_many_conflicts()),
-            Some(record) if conflicts == 1 => Some(*record),
-            _ => {
+        if conflicts > MAX_CONFLICTS {
+            return Err(too_many_conflicts());
+        }
+        let brought = match conflict.map(|record| in_place_of(session, *record)) {
+            Some(Err(tombstone)) => return Ok(Outcome::lost(session.key, Some(*tombstone))),
+            Some(Ok(fresh)) => Some(fresh),
+            None => None,
+        };
+        let start = match &place {
+            None => {
+                let place = place.insert(io.take_place(session.key, brought));
+                io.turn(place).await
+            }
+            // The first one in its turn: a newcomer of this process was in between, or another process.
+            Some(_) if conflicts == 2 => brought,
+            Some(_) => {
                 io.back_off(conflicts).await?;
-                io.load(&session.key).await?
+                None
             }
         };
-        *session = match current {
-            Some(Record {
-                version,
-                expires_at,
-                state: RecordState::Live(live),
-            }) if io.now() < expires_at => {
-                *view = wishes.log.replay(live.data.clone())?;
-                Arc::new(session.as_stored(version, expires_at, live))
+        let fresh = match start {
+            Some(fresh) => Some(Ok(fresh)),
+            None => {
+                let loaded = io.load(&session.key).await?;
+                loaded.map(|record| in_place_of(session, record))
             }
-            current => return Ok(Outcome::lost(session.key, current)),
         };
+        *session = match fresh {
+            Some(Ok(fresh)) if io.now() < fresh.expires_at => fresh,
+            Some(Ok(_)) | None => return Ok(Outcome::lost(session.key, None)),
+            Some(Err(tombstone)) => return Ok(Outcome::lost(session.key, Some(*tombstone))),
+        };
+        *view = wishes.log.replay(session.record.data.clone())?;
     }
 }
 
-/// Notes activity. It isn't tried again: whoever was quicker has noted activity of their own, or ended the session.
+/// The session as `record` has it now; the record, if it is no live one.
+fn in_place_of(session: &LiveSession, record: Record) -> Result<Arc<LiveSession>, Box<Record>> {
+    let stored = StoredSession::of(session.key, record)?;
+    let id = session.id.clone();
+    Ok(Arc::new(LiveSession { id, stored }))
+}
+
+/// Notes activity, which is optional. It is not tried again: whoever was quicker has noted activity of their own, or
+/// ended the session.
 /// The request wanted no change, so there is none to report as dropped.
 async fn touch(
     io: &mut Io<'_>,
@@ -98,7 +130,14 @@ async fn touch(
         next.record.last_active_at,
         next.expires_at,
     );
-    Ok(match io.touch(&session.key, touch).await? {
+    let touched = match io.touch(&session.key, touch).await {
+        Ok(touched) => touched,
+        Err(error) => {
+            io.events().optional_write_failed(&error.into());
+            return Ok(Outcome::unchanged(Found::Live(session.clone())));
+        }
+    };
+    Ok(match touched {
         SaveOutcome::Saved => Outcome::stored(next, client, Done::Touched),
         SaveOutcome::Missing => Outcome::gone(session.key, None),
         SaveOutcome::Conflict(Some(record)) if record.live().is_none() => {

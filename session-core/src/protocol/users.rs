@@ -2,15 +2,18 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use super::end::end;
-use super::io::{Environment, Io, in_time};
-use super::look_through::{is_left_behind, look_through};
+use super::end::{Ending, end};
+use super::io::{Environment, Io, MAX_ERRORS, in_time};
+use super::look_through::look_through;
 use crate::error::Error;
 use crate::events;
 use crate::id::{SessionRef, UserKey};
-use crate::store::{EndedBy, IndexEntry, LiveRecord, Timestamp};
+use crate::store::{EndedBy, IndexEntry, LiveRecord, StoreErrorKind, Timestamp};
 
 /// One of a user's sessions, as a list of devices shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,6 +65,13 @@ impl Which {
             Self::Only(reference) => entry.reference == reference,
         }
     }
+
+    fn spared(self) -> Option<SessionRef> {
+        match self {
+            Self::AllBut(reference) => Some(reference),
+            Self::All | Self::Only(_) => None,
+        }
+    }
 }
 
 /// A user's live sessions, the one used last first; `current` is the one that asks.
@@ -74,19 +84,25 @@ pub(crate) async fn list_sessions(
     let mut io = Io::new(env);
     let listed = in_time(env, async {
         let entries = io.entries(user).await?;
-        Ok(look_through(&mut io, user, entries).await?.live)
+        let found = look_through(&mut io, user, entries).await;
+        found.failure.map_or(Ok(found.listed), Err)
     });
     let listed = listed.await.unwrap_or_else(|| Err(io.late()));
-    let live = listed.inspect_err(|error| events::failed("list", error))?;
-    let infos = live
-        .iter()
-        .filter_map(|live| SessionInfo::of(live, current));
-    let mut infos: Vec<_> = infos.collect();
+    let listed = listed.inspect_err(|error| env.events.failed("list", error))?;
+    let shown = listed.iter().filter(|listed| !listed.has_expired);
+    let infos = shown.filter_map(|listed| SessionInfo::of(&listed.session, current));
+    // A session that was being rotated has two ids, and is shown once.
+    let mut seen = BTreeSet::new();
+    let mut infos: Vec<_> = infos.filter(|info| seen.insert(info.reference)).collect();
     infos.sort_by_key(|info| Reverse(info.last_active_at));
     Ok(infos)
 }
 
 /// Ends a user's sessions, and says how many live ones there were.
+///
+/// One snapshot of the index is enough: each entry is followed to where its session lives by then, and what begins
+/// later isn't meant. Each ending has a deadline of its own, and one that fails doesn't shield the others; several
+/// failures of unknown outcome in a row end the attempt.
 pub(crate) async fn end_sessions(
     env: &Environment,
     user: &UserKey,
@@ -95,39 +111,101 @@ pub(crate) async fn end_sessions(
 ) -> Result<usize, Error> {
     env.index()?;
     let mut io = Io::new(env);
-    let ended = in_time(env, end_each(&mut io, user, which, by)).await;
-    let ended = ended.unwrap_or_else(|| Err(io.late()));
-    match &ended {
-        Ok(0) => {}
-        Ok(ended) => events::sessions_ended(*ended),
-        Err(error) => events::failed("end", error),
-    }
-    ended
-}
-
-/// One snapshot of the index is enough: each entry is followed to where its session lives by then, and what begins
-/// later isn't meant.
-async fn end_each(
-    io: &mut Io<'_>,
-    user: &UserKey,
-    which: Which,
-    by: EndedBy,
-) -> Result<usize, Error> {
-    let mut entries = io.entries(user).await?;
+    let entries = in_time(env, io.entries(user)).await;
+    let entries = entries.unwrap_or_else(|| Err(io.late()));
+    let mut entries = entries.inspect_err(|error| env.events.failed("end", error))?;
     entries.retain(|entry| which.includes(entry));
+    let ending = Ending {
+        by,
+        owner: Some(*user),
+        spared: which.spared(),
+    };
     // A session that was being rotated has two ids, and counts once.
     let mut ended = BTreeSet::new();
-    for entry in entries {
-        match io.load(&entry.key).await? {
-            Some(record) => {
-                let was_alive = end(io, entry.key, Ok(Some(record)), by).await?;
-                ended.extend(was_alive.then_some(entry.reference));
-            }
-            // A login may be about to write the record; it began later than this.
-            None if !is_left_behind(io, &entry) => continue,
-            None => {}
+    let (mut failed, mut failures_in_a_row) = (0, 0);
+    let mut last_failure = None;
+    let mut entries = entries.into_iter();
+    loop {
+        let batch: Vec<_> = entries.by_ref().take(AT_ONCE).collect();
+        if batch.is_empty() || failures_in_a_row >= MAX_ERRORS {
+            break;
         }
-        io.remove_entry(user, &entry.key).await;
+        let endings = batch.iter().map(|entry| end_one(env, user, entry, ending));
+        let results = all_at_once(endings.map(Box::pin).collect()).await;
+        for (entry, result) in batch.iter().zip(results) {
+            match result {
+                Ok(was_alive) => {
+                    failures_in_a_row = 0;
+                    ended.extend(was_alive.then_some(entry.reference));
+                }
+                Err(error) => {
+                    failed += 1;
+                    failures_in_a_row += u32::from(
+                        error
+                            .store_error()
+                            .is_some_and(|error| error.kind() == StoreErrorKind::Unknown),
+                    );
+                    last_failure = Some(error);
+                }
+            }
+        }
     }
-    Ok(ended.len())
+    if !ended.is_empty() {
+        events::sessions_ended(ended.len());
+    }
+    let failed = failed + entries.len();
+    match last_failure {
+        None => Ok(ended.len()),
+        Some(error) => {
+            let kind = error.kind();
+            let message = format!(
+                "{} of the user's sessions were ended, and {failed} could not be",
+                ended.len()
+            );
+            let error = Error::with_source(kind, message, error);
+            env.events.failed("end", &error);
+            Err(error)
+        }
+    }
+}
+
+/// How many sessions are ended at a time.
+const AT_ONCE: usize = 32;
+
+async fn end_one(
+    env: &Environment,
+    user: &UserKey,
+    entry: &IndexEntry,
+    ending: Ending,
+) -> Result<bool, Error> {
+    let mut io = Io::new(env);
+    let ended = in_time(env, async {
+        let there = io.load_earlier(&entry.key).await;
+        // A login may be about to write the record. It began before this, so that it is meant too.
+        let was_alive = end(&mut io, entry.key, there, ending).await?;
+        io.remove_entry(user, &entry.key).await;
+        Ok(was_alive)
+    });
+    ended.await.unwrap_or_else(|| Err(io.late()))
+}
+
+/// The outputs of futures that run beside each other, in the same order.
+async fn all_at_once<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
+    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    poll_fn(move |cx| {
+        let mut is_pending = false;
+        for (future, output) in futures.iter_mut().zip(&mut outputs) {
+            if output.is_none() {
+                match Pin::new(future).poll(cx) {
+                    Poll::Ready(ready) => *output = Some(ready),
+                    Poll::Pending => is_pending = true,
+                }
+            }
+        }
+        match is_pending {
+            true => Poll::Pending,
+            false => Poll::Ready(outputs.drain(..).flatten().collect()),
+        }
+    })
+    .await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::data::OpLog;
-use crate::store::{Lifetime, SessionUser};
+use crate::store::{Lifetime, LiveRecord, SessionUser};
 
 /// What a request wants of its session, in so far as no commit has seen it. It is taken as a whole when a commit
 /// begins.
@@ -25,7 +25,8 @@ pub(crate) struct Wishes {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct LoginWish {
     pub(crate) user: Arc<SessionUser>,
-    pub(crate) lifetime: Option<Lifetime>,
+    /// A lifetime of its own, for a login that is to be remembered. Its session outlives the client's closing.
+    pub(crate) remembered: Option<Lifetime>,
 }
 
 impl Wishes {
@@ -37,5 +38,19 @@ impl Wishes {
     /// Whether the session is to move to a fresh id.
     pub(crate) fn rotates(&self) -> bool {
         self.rotate || self.login.is_some()
+    }
+}
+
+impl LoginWish {
+    /// Makes the session the user's.
+    pub(super) fn apply(&self, record: &mut LiveRecord) {
+        record.user = Some(self.user.clone());
+        record.lifetime = self.remembered;
+        record.persistent = self.remembered.map(|_| true);
+    }
+
+    /// Whether it is this user who logs in.
+    pub(super) fn is_of(&self, user: Option<&SessionUser>) -> bool {
+        user.is_some_and(|user| user.name == self.user.name)
     }
 }

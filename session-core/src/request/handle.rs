@@ -35,6 +35,11 @@ impl SessionHandle {
         self.0.manager().config()
     }
 
+    /// Whether the session is this manager's.
+    pub(super) fn is_of(&self, manager: &SessionManager) -> bool {
+        self.0.manager().is_same(manager)
+    }
+
     /// The session, loaded on the first call. `headers` are the request's. A failure sticks: every later call
     /// fails alike, and so does the response.
     ///

@@ -31,7 +31,8 @@ pub struct Load<E> {
 pub(super) fn begin<E>(shared: &Arc<Shared>, headers: &impl RequestHeaders) -> Load<E> {
     let mut loading: Option<Loading> = None;
     if !shared.is_opened() {
-        let mut ids = shared.manager().config().transport().read(headers);
+        let transport = shared.manager().config().transport();
+        let mut ids = transport.read(headers, shared.events());
         if !(ids.is_empty() && shared.open_without_id()) {
             let shared = shared.clone();
             loading = Some(Box::pin(async move { shared.open(&mut ids).await }));

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::finished::Finished;
 use super::shared::Shared;
+use crate::spawn::Outlive;
 
 pin_project! {
     /// The future of [`SessionHandle::run`](super::SessionHandle::run).
@@ -30,16 +31,13 @@ pin_project! {
         work: Option<F>,
         has_waited: bool,
         stage: Stage<F::Output>,
-        shared: AbandonOnDrop,
+        shared: FinishOnDrop,
     }
 }
 
 enum Stage<T> {
-    Finishing(T, Pin<Box<dyn Future<Output = Finished> + Send>>),
-    FinishingAfterPanic(
-        Box<dyn Any + Send>,
-        Pin<Box<dyn Future<Output = ()> + Send>>,
-    ),
+    Finishing(T, Outlive<Finished>),
+    FinishingAfterPanic(Box<dyn Any + Send>, Outlive<()>),
     /// The future has given its output, or there is none yet.
     Over,
 }
@@ -50,7 +48,7 @@ impl<F: Future> Run<F> {
             work: Some(work),
             has_waited: false,
             stage: Stage::Over,
-            shared: AbandonOnDrop {
+            shared: FinishOnDrop {
                 shared,
                 is_over: false,
             },
@@ -73,7 +71,9 @@ impl<F: Future> Future for Run<F> {
                 Ok(Poll::Ready(output)) => Ok(output),
                 Err(panic) => Err(panic),
             };
-            this.work.set(None);
+            // A destructor of the handler's may panic too.
+            let dropped = catch_unwind(AssertUnwindSafe(|| this.work.set(None)));
+            let ended = dropped.and(ended);
             let shared = &this.shared.shared;
             *this.stage = match ended {
                 Ok(output) => {
@@ -81,32 +81,33 @@ impl<F: Future> Future for Run<F> {
                         this.shared.is_over = true;
                         return Poll::Ready((output, finished));
                     }
-                    Stage::Finishing(output, Box::pin(shared.clone().finish()))
+                    Stage::Finishing(output, shared.finish())
                 }
-                Err(panic) => {
-                    let finishing = shared.clone().finish_after_panic();
-                    Stage::FinishingAfterPanic(panic, Box::pin(finishing))
-                }
+                Err(panic) => Stage::FinishingAfterPanic(panic, shared.finish_after_panic()),
             };
+            // From now on what is under way goes on by itself.
+            this.shared.is_over = true;
         }
         match std::mem::replace(this.stage, Stage::Over) {
-            Stage::Finishing(output, mut finishing) => match finishing.as_mut().poll(cx) {
+            Stage::Finishing(output, mut finishing) => match Pin::new(&mut finishing).poll(cx) {
                 Poll::Ready(finished) => Poll::Ready((output, finished)),
                 Poll::Pending => {
                     *this.stage = Stage::Finishing(output, finishing);
                     Poll::Pending
                 }
             },
-            Stage::FinishingAfterPanic(panic, mut finishing) => match finishing.as_mut().poll(cx) {
-                Poll::Ready(()) => {
-                    this.shared.abandon();
-                    resume_unwind(panic)
+            Stage::FinishingAfterPanic(panic, mut finishing) => {
+                match Pin::new(&mut finishing).poll(cx) {
+                    Poll::Ready(()) => {
+                        this.shared.shared.forget();
+                        resume_unwind(panic)
+                    }
+                    Poll::Pending => {
+                        *this.stage = Stage::FinishingAfterPanic(panic, finishing);
+                        Poll::Pending
+                    }
                 }
-                Poll::Pending => {
-                    *this.stage = Stage::FinishingAfterPanic(panic, finishing);
-                    Poll::Pending
-                }
-            },
+            }
             Stage::Over => panic!("`Run` polled after it was ready"),
         }
     }
@@ -118,29 +119,17 @@ impl<F: Future> fmt::Debug for Run<F> {
     }
 }
 
-/// Forgets what a request wanted when its future goes away: a closure that holds a clone of the session
-/// would otherwise keep itself alive.
-struct AbandonOnDrop {
+/// Looks after what a request wanted when its future goes away before its end.
+struct FinishOnDrop {
     shared: Arc<Shared>,
     /// The request has come to its end, which spares another look at the state.
     is_over: bool,
 }
 
-impl AbandonOnDrop {
-    fn abandon(&self) {
-        let mut state = self.shared.state();
-        if !state.response_sent {
-            let wanted = state.cancel();
-            drop(state);
-            drop(wanted);
-        }
-    }
-}
-
-impl Drop for AbandonOnDrop {
+impl Drop for FinishOnDrop {
     fn drop(&mut self) {
         if !self.is_over {
-            self.abandon();
+            self.shared.finish_after_drop();
         }
     }
 }

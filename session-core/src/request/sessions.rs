@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::handle::SessionHandle;
 use crate::error::{Error, ErrorKind};
-use crate::events;
 use crate::manager::SessionManager;
 
 /// The application's main session: the one that is meant where no other is named.
@@ -30,11 +29,12 @@ impl SessionManager {
     ///
     /// With sessions, the middleware puts them into the extensions and [runs](SessionHandle::run) the rest of
     /// the request under their [handle](RequestSessions::handle). With `None` it passes the request on as it
-    /// is: the path is excluded, or an identical middleware further out is at work already.
+    /// is: the path is excluded, or a middleware of the same session and the same manager further out is at work
+    /// already.
     ///
     /// # Errors
-    /// [`ErrorKind::DuplicateName`] if a middleware further out has the same cookie name for another
-    /// session. The error has been logged; it is the response.
+    /// [`ErrorKind::DuplicateName`] if a middleware further out has the same cookie name for another session, or for
+    /// this one with another manager. The error says what to do, and has been logged; it is the response.
     pub fn enter<N: 'static>(
         &self,
         outer: Option<&RequestSessions>,
@@ -52,17 +52,26 @@ impl SessionManager {
                 handle: self.handle(),
                 outer: outer.cloned().map(Arc::new),
             })),
-            Some(identical) if identical.name == name => Ok(None),
-            Some(_) => {
-                events::duplicate_name(cookie_name, std::any::type_name::<N>());
-                Err(Error::new(
-                    ErrorKind::DuplicateName,
-                    "two sessions of different names share a cookie",
-                ))
-            }
+            Some(outer) if outer.name != name => Err(self.refuse_name::<N>(SHARED_COOKIE)),
+            Some(outer) if !outer.handle.is_of(self) => Err(self.refuse_name::<N>(OTHER_MANAGER)),
+            Some(_) => Ok(None),
         }
     }
+
+    /// The error of a middleware that would be silently without effect, with `advice` for whoever set it up.
+    fn refuse_name<N>(&self, advice: &'static str) -> Error {
+        let (events, cookie_name) = (&self.environment().events, self.config().cookie_name());
+        events.duplicate_name(cookie_name, std::any::type_name::<N>(), advice);
+        Error::new(ErrorKind::DuplicateName, advice)
+    }
 }
+
+const SHARED_COOKIE: &str =
+    "two sessions of different names share a cookie: give one of them another cookie_name";
+
+const OTHER_MANAGER: &str = "a session middleware inside another one has the same cookie but another manager, whose \
+                             store and configuration would never be used: give both middlewares clones of one \
+                             manager, or give the inner session a name and a cookie_name of its own";
 
 impl RequestSessions {
     /// The handle of the innermost middleware: the one that has just entered.

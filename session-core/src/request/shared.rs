@@ -1,5 +1,6 @@
 //! What all clones of a request's session share: its state, and the commits.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -7,9 +8,10 @@ use tokio::sync::OnceCell;
 use super::finished::Finished;
 use super::state::{ForClient, RequestState};
 use crate::error::{Error, ErrorKind};
-use crate::events;
+use crate::events::Events;
 use crate::manager::SessionManager;
 use crate::protocol::{Commit, commit, open};
+use crate::spawn::Outlive;
 use crate::store::Timestamp;
 use crate::transport::Ids;
 
@@ -19,7 +21,7 @@ use crate::transport::Ids;
 pub enum CommitStatus {
     /// Everything that was wanted is stored, or nothing was wanted.
     Done,
-    /// The session was ended or rotated by another request. What was wanted is dropped.
+    /// The session was ended or rotated by another request, or several came with this one. What was wanted is dropped.
     Dropped,
 }
 
@@ -44,6 +46,10 @@ impl Shared {
 
     pub(crate) fn manager(&self) -> &SessionManager {
         &self.manager
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.manager.environment().events
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, RequestState> {
@@ -84,10 +90,20 @@ impl Shared {
         opened.await;
     }
 
-    /// Commits what has been wanted so far.
-    pub(crate) async fn commit(&self) -> Result<CommitStatus, Error> {
-        let _turn = self.commit_turn.lock().await;
-        self.commit_in_turn(Some).await
+    /// Commits what has been wanted so far, also if nobody waits for it any more.
+    pub(crate) fn commit(self: &Arc<Self>) -> Outlive<Result<CommitStatus, Error>> {
+        let shared = self.clone();
+        self.outlive(async move {
+            let _turn = shared.commit_turn.lock().await;
+            shared.commit_in_turn(Some).await
+        })
+    }
+
+    fn outlive<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Outlive<T> {
+        Outlive::new(&self.manager.environment().outliving, work)
     }
 
     /// Commits what `choose` leaves of what was wanted. The caller has the turn.
@@ -145,8 +161,13 @@ impl Shared {
         Some(self.committed(for_client))
     }
 
-    /// Commits what was wanted, and says what this means for the response.
-    pub(super) async fn finish(self: Arc<Self>) -> Finished {
+    /// Commits what was wanted, and says what this means for the response. It goes on if the request is dropped.
+    pub(super) fn finish(self: &Arc<Self>) -> Outlive<Finished> {
+        let shared = self.clone();
+        self.outlive(async move { shared.commit_the_rest().await })
+    }
+
+    async fn commit_the_rest(&self) -> Finished {
         // Nobody commits between the last commit and the moment at which it is settled what the client is told.
         let _turn = self.commit_turn.lock().await;
         let result = match self.opened.get() {
@@ -164,8 +185,38 @@ impl Shared {
         }
     }
 
-    /// A panic can't deliver an id, so that nothing but an ending is committed.
-    pub(super) async fn finish_after_panic(self: Arc<Self>) {
+    /// A panic can't deliver an id, so that nothing but an ending is committed. It goes on if the request is dropped.
+    pub(super) fn finish_after_panic(self: &Arc<Self>) -> Outlive<()> {
+        let shared = self.clone();
+        self.outlive(async move { shared.commit_the_end().await })
+    }
+
+    /// The request is gone, and nobody gets an id any more: an ending that it asked for is carried out all the same.
+    /// Whatever else was wanted is forgotten.
+    pub(super) fn finish_after_drop(self: &Arc<Self>) {
+        if self.state().wishes.end {
+            let shared = self.clone();
+            let outliving = &self.manager.environment().outliving;
+            outliving.spawn(async move {
+                shared.commit_the_end().await;
+                shared.forget();
+            });
+        } else {
+            self.forget();
+        }
+    }
+
+    /// Forgets what is wanted: a closure that holds a clone of the session would otherwise keep itself alive.
+    pub(super) fn forget(&self) {
+        let mut state = self.state();
+        if !state.response_sent {
+            let wanted = state.cancel();
+            drop(state);
+            drop(wanted);
+        }
+    }
+
+    async fn commit_the_end(&self) {
         if matches!(self.opened.get(), Some(Ok(()))) {
             let _turn = self.commit_turn.lock().await;
             // The failure has been logged, and there is no response to show it in.
@@ -177,9 +228,9 @@ impl Shared {
         let transport = self.manager.config().transport();
         Finished::committed(match for_client {
             ForClient::Nothing => None,
-            ForClient::Id(id, expires_at) => {
-                let lifetime = expires_at.saturating_since(self.now());
-                Some(transport.send(&id, lifetime))
+            ForClient::Id(session) => {
+                let lifetime = session.expires_at.saturating_since(self.now());
+                Some(transport.send(&session.id, lifetime, session.record.persistent))
             }
             ForClient::Removal => Some(transport.remove()),
         })
@@ -190,7 +241,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if state.response_sent && !state.wishes.is_empty() {
-            events::changes_never_committed();
+            self.events().changes_never_committed();
         }
     }
 }

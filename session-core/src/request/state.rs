@@ -1,10 +1,11 @@
 //! What one request knows about its session and wants of it.
 
+use std::sync::Arc;
+
 use crate::config::Policy;
 use crate::data::{Op, OpLog, SessionData, View};
 use crate::error::{Error, ErrorKind};
-use crate::events;
-use crate::id::SessionId;
+use crate::events::Events;
 use crate::protocol::{
     ClientChange, Commit, Found, LiveSession, LoginWish, Opened, Outcome, Wishes,
 };
@@ -47,9 +48,33 @@ enum CommitPhase {
 /// What the response tells the client.
 pub(super) enum ForClient {
     Nothing,
-    /// This id, to be kept until then.
-    Id(SessionId, Timestamp),
+    /// The id of this session, to be kept until it expires.
+    Id(Arc<LiveSession>),
     Removal,
+}
+
+/// What is left to do about a change when the lock is gone.
+#[must_use = "settle it where no lock is held"]
+pub(crate) struct Recorded {
+    /// What the change hides.
+    hidden: OpLog,
+    /// The request had been cancelled, so that the change counts for nothing.
+    came_too_late: bool,
+}
+
+impl Recorded {
+    /// Drops what the change hides, and tells of one that came too late. Closures and subscribers are the
+    /// application's code, which may use the session.
+    pub(crate) fn settle(self, events: &Events) {
+        let Self {
+            hidden,
+            came_too_late,
+        } = self;
+        drop(hidden);
+        if came_too_late {
+            events.changed_after_cancellation();
+        }
+    }
 }
 
 impl RequestState {
@@ -72,8 +97,10 @@ impl RequestState {
         let Opened {
             found,
             sign_anew,
+            client,
             at,
         } = opened;
+        self.client = client;
         self.loaded_at = at;
         self.view = View::new(found.data());
         self.is_new = !matches!(found, Found::Live(_));
@@ -112,32 +139,37 @@ impl RequestState {
         rotates || ends || login.is_some() || self.view.is_changed()
     }
 
-    /// Notes `op`, which `apply` does to the view. Returns what can be dropped once the lock is gone.
-    pub(crate) fn record(&mut self, op: Op, apply: impl FnOnce(&mut View)) -> OpLog {
+    /// Notes `op`, which `apply` does to the view.
+    pub(crate) fn record(&mut self, op: Op, apply: impl FnOnce(&mut View)) -> Recorded {
         apply(&mut self.view);
-        if self.is_abandoned {
-            events::changed_after_cancellation();
-            return OpLog::of(op);
+        let hidden = match self.is_abandoned {
+            true => OpLog::of(op),
+            false => self.wishes.log.push(op),
+        };
+        Recorded {
+            hidden,
+            came_too_late: self.is_abandoned,
         }
-        self.wishes.log.push(op)
     }
 
     pub(crate) fn rotate(&mut self) {
         self.wishes.rotate = true;
     }
 
-    /// Logs a user in. What another user left in the session isn't theirs. Returns what can be dropped once
-    /// the lock is gone.
-    pub(crate) fn log_in(&mut self, login: LoginWish) -> OpLog {
+    /// Logs a user in. What another user left in the session isn't theirs.
+    pub(crate) fn log_in(&mut self, login: LoginWish) -> Recorded {
         let is_anothers = self.user().is_some_and(|user| user.name != login.user.name);
-        let hidden = match is_anothers {
+        let recorded = match is_anothers {
             true => self.record(Op::Clear, View::clear),
-            false => OpLog::default(),
+            false => Recorded {
+                hidden: OpLog::default(),
+                came_too_late: self.is_abandoned,
+            },
         };
         if !self.is_abandoned {
             self.wishes.login = Some(login);
         }
-        hidden
+        recorded
     }
 
     /// Ends the session: what was wanted before counts no more. Returns what can be dropped once the lock is gone.
@@ -182,9 +214,7 @@ impl RequestState {
     pub(super) fn settle_response(&mut self) -> ForClient {
         self.response_sent = true;
         match (self.client, &self.found) {
-            (ClientChange::Send, Found::Live(live)) => {
-                ForClient::Id(live.id.clone(), live.expires_at)
-            }
+            (ClientChange::Send, Found::Live(live)) => ForClient::Id(live.clone()),
             (ClientChange::Remove, _) => ForClient::Removal,
             _ => ForClient::Nothing,
         }

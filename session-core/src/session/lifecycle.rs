@@ -3,13 +3,19 @@
 use super::login::Login;
 use super::session::Session;
 use crate::error::Error;
-use crate::request::CommitStatus;
+use crate::request::{CommitStatus, Shared};
 
 impl<E: From<Error>> Session<E> {
     /// Logs a user in, after they have proved who they are: the session gets a new id and belongs to the user
     /// from now on; [`user`](Self::user) says so at once. What a visitor stored before logging in stays, what
-    /// another user stored doesn't. A visitor without a session gets one. A session that was rotated or ended
-    /// a moment ago is no obstacle: the login begins another one.
+    /// another user stored doesn't: that session is ended, and another one begins. A visitor without a session gets one.
+    /// The absolute timeout counts from the login, and the public [`reference`](Self::reference) changes unless the
+    /// user is the same.
+    ///
+    /// A session that was rotated or ended a moment ago is no obstacle: the login begins another one. Where it was this
+    /// user's login that moved the session, which changed nothing else, and nobody has used the session since, this login
+    /// goes on from there. So a form that was sent twice is one login. If several live sessions came with the request,
+    /// all of them are ended.
     ///
     /// The commit adds the session to the list of the user's sessions, if the store has such lists. Where the
     /// configured number of sessions per user is reached, it ends the oldest, or fails with
@@ -18,17 +24,25 @@ impl<E: From<Error>> Session<E> {
     /// ```
     /// use session_core::{Error, Login, Session};
     ///
-    /// fn signed_in(session: &Session, remember_me: bool) {
-    ///     session.login(Login::new("ada").remember(remember_me));
+    /// fn signed_in(session: &Session, remember_me: bool) -> Result<(), Error> {
+    ///     session.login(Login::new("ada").remember(remember_me))
     /// }
     /// ```
-    pub fn login(&self, login: impl Into<Login>) {
+    ///
+    /// # Errors
+    /// [`ErrorKind::PayloadTooLarge`](crate::ErrorKind::PayloadTooLarge) if the name or the label is longer than
+    /// [`MAX_USER_NAME_LEN`](crate::MAX_USER_NAME_LEN) or [`MAX_LABEL_LEN`](crate::MAX_LABEL_LEN). The session is as it
+    /// was, and nobody is logged in by this.
+    pub fn login(&self, login: impl Into<Login>) -> Result<(), E> {
+        let login = login.into();
+        login.check()?;
         let policy = self.shared.manager().config().policy();
-        let login = login.into().into_wish(self.shared.now(), policy);
+        let login = login.into_wish(self.shared.now(), policy);
         let mut state = self.shared.state();
-        let hidden = state.log_in(login);
+        let recorded = state.log_in(login);
         drop(state);
-        drop(hidden);
+        recorded.settle(self.shared.events());
+        Ok(())
     }
 
     /// Logs the user out by [ending](Self::destroy) the session.
@@ -45,6 +59,10 @@ impl<E: From<Error>> Session<E> {
 
     /// Ends the session and removes the cookie. What was stored is gone, and what other requests
     /// still want of it is dropped. Storing something afterwards starts a new session under a new id.
+    ///
+    /// It ends the session under whichever id it has by then, as long as it is the same user's, and every session that
+    /// came with the request. It is carried out though the visitor has left, or the handler panics. The cookie is removed
+    /// only if this request ended something: a second logout removes none, as a login may have set another one.
     pub fn destroy(&self) {
         let mut state = self.shared.state();
         let ended = state.end();
@@ -67,6 +85,6 @@ impl<E: From<Error>> Session<E> {
     /// commit; the request then fails. [`ErrorKind::ResponseSent`](crate::ErrorKind::ResponseSent) if a new or rotated session needs a
     /// cookie that can't be sent any more.
     pub async fn commit(&self) -> Result<CommitStatus, E> {
-        Ok(self.shared.commit().await?)
+        Ok(Shared::commit(&self.shared).await?)
     }
 }

@@ -12,5 +12,5 @@ mod users;
 mod values;
 
 pub use key::{Key, KeyName, SessionKey, WriteKey};
-pub use login::Login;
+pub use login::{Login, MAX_LABEL_LEN, MAX_USER_NAME_LEN};
 pub use session::Session;

@@ -45,15 +45,21 @@ impl<E: From<Error>> Session<E> {
         self.shared.state().is_new
     }
 
-    /// Whether the request's session was rotated or ended by another request a moment ago. It is then
-    /// empty, and what is stored in it is dropped; [`destroy`](Self::destroy) still ends the session that
-    /// took its place.
+    /// Whether the request is late: another request of the same browser rotated or ended its session within
+    /// [`grace`](crate::SessionConfigBuilder::grace) and the clock tolerance. The session is then empty, and what is stored
+    /// in it is dropped; [`destroy`](Self::destroy) still ends the session that took its place, if that belongs to the
+    /// same user, and [`login`](Self::login) logs in. A handler that needs the session asks this before it takes the
+    /// visitor for a stranger: the browser's next request is likely to have the new id.
+    ///
+    /// It is also so when the session was ended, from wherever, while this request was under way and a
+    /// [`commit`](Self::commit) has found that out. Whoever comes after their session was ended from elsewhere is not
+    /// late, but a visitor without a session.
     pub fn is_superseded(&self) -> bool {
         self.shared.state().is_superseded()
     }
 
-    /// A name for the session that isn't a credential, for logs and lists. It stays the same over rotation.
-    /// `None` if nothing is stored.
+    /// A name for the session that isn't a credential, for logs and lists. It stays the same over rotation, and
+    /// changes when the session's user does. `None` if nothing is stored.
     pub fn reference(&self) -> Option<SessionRef> {
         self.shared.state().live().map(|live| live.record.reference)
     }
@@ -90,11 +96,16 @@ impl<E> Clone for Session<E> {
 
 impl<E> fmt::Debug for Session<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.state();
+        // What is written to may be the application's, and use the session: nothing is written under the lock.
+        let (reference, is_new, is_modified) = {
+            let state = self.shared.state();
+            let reference = state.live().map(|live| live.record.reference);
+            (reference, state.is_new, state.is_modified())
+        };
         f.debug_struct("Session")
-            .field("reference", &state.live().map(|live| live.record.reference))
-            .field("new", &state.is_new)
-            .field("modified", &state.is_modified())
+            .field("reference", &reference)
+            .field("new", &is_new)
+            .field("modified", &is_modified)
             .finish_non_exhaustive()
     }
 }

@@ -36,6 +36,9 @@ impl<E: From<Error>> Session<E> {
 
     /// Stores `value` under `key`. A value equal to the stored one leaves the session unmodified.
     ///
+    /// Values are JSON, which has no NaN and no infinities: `serde_json` writes `null` in place of such a number, without
+    /// an error. What is read back is then no `f64` ([`ErrorKind::Deserialize`]), but an `Option<f64>` that is `None`.
+    ///
     /// # Errors
     /// [`ErrorKind::Serialize`] if `value` can't be turned into JSON, and [`ErrorKind::PayloadTooLarge`] if
     /// the session would grow beyond its limit. Either way the session is as it was.
@@ -43,7 +46,7 @@ impl<E: From<Error>> Session<E> {
         let name = key.name();
         let key = EscapedKey::new(&name).into_owned();
         let value = encode(&value)?;
-        let growth = {
+        let recorded = {
             let mut state = self.shared.state();
             let growth = self.check_growth(state.view.json_len_with(&key, &value));
             growth.map(|()| {
@@ -52,7 +55,7 @@ impl<E: From<Error>> Session<E> {
             })
         };
         // Neither the caller's error nor an operation of the application's is made or dropped under the lock.
-        drop(growth?);
+        recorded?.settle(self.shared.events());
         Ok(())
     }
 
@@ -61,9 +64,9 @@ impl<E: From<Error>> Session<E> {
         let key = EscapedKey::new(&key.name()).into_owned();
         let mut state = self.shared.state();
         let existed = state.view.get(&key).is_some();
-        let hidden = state.record(Op::Delete(key.clone()), |view| view.delete(key));
+        let recorded = state.record(Op::Delete(key.clone()), |view| view.delete(key));
         drop(state);
-        drop(hidden);
+        recorded.settle(self.shared.events());
         existed
     }
 
@@ -189,9 +192,9 @@ impl<E: From<Error>> Session<E> {
     /// Removes every value. The session goes on; see [`destroy`](Self::destroy) for ending it.
     pub fn clear(&self) {
         let mut state = self.shared.state();
-        let hidden = state.record(Op::Clear, View::clear);
+        let recorded = state.record(Op::Clear, View::clear);
         drop(state);
-        drop(hidden);
+        recorded.settle(self.shared.events());
     }
 
     /// Records `op`, which makes `key` hold `after`, if `key` still holds `before`.
@@ -210,12 +213,12 @@ impl<E: From<Error>> Session<E> {
             self.check_growth(state.view.json_len_with(key, value))?;
         }
         let owned = key.reborrow().into_owned();
-        let hidden = state.record(op, |view| match after {
+        let recorded = state.record(op, |view| match after {
             Some(value) => view.set(owned, value),
             None => view.delete(owned),
         });
         drop(state);
-        drop(hidden);
+        recorded.settle(self.shared.events());
         Ok(true)
     }
 

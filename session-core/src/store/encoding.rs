@@ -14,7 +14,8 @@
 //!                        data, to the end
 //!                        (fields 16 and 32 have no bytes: the client keeps the id when it is closed, or forgets it)
 //!   kind 1, superseded:  former | successor: 32 bytes | its version: 16 bytes
-//!   kind 2, ended:       former | by: u8 (0 own request, 1 other session, 2 administrator, 3 cap)
+//!                        cause: u8 (0 rotation, 1 login alone, 2 login and more)
+//!   kind 2, ended:       former | by: u8 (0 own request, 1 other session, 2 administrator, 3 cap, 4 expiry)
 //!
 //!   former = fields: u8 | [field 1: reference: 16 bytes] | [field 2: key of the user: 32 bytes]
 //! ```
@@ -26,7 +27,7 @@
 //!
 //! - **Flags and reserved entries**, which an older version ignores and writes back as they are. A deployment that
 //!   used them can be rolled back.
-//! - **Fields**, kinds, values of `by` and format numbers, which an older version doesn't understand. It reports such
+//! - **Fields**, kinds, values of `by` and `cause`, and format numbers, which an older version doesn't understand. It reports such
 //!   a record as one of a newer version, so that an old server in a mixed fleet neither loses nor misreads anything.
 //!
 //! Everything else is exact: missing and trailing bytes are corruption. Format 1 was never released; its records are
@@ -37,7 +38,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{
-    EndedBy, FormerSession, Lifetime, LiveRecord, Record, RecordFlags, RecordState, SessionUser,
+    EndedBy, FormerSession, Lifetime, LiveRecord, MoveCause, Record, RecordFlags, RecordState,
+    SessionUser,
 };
 use crate::data::SessionData;
 use crate::id::{SessionRef, StoreKey, UserKey, Version};
@@ -101,6 +103,7 @@ impl Record {
             RecordState::Superseded {
                 successor,
                 successor_version,
+                cause,
                 at,
                 former,
             } => {
@@ -108,6 +111,7 @@ impl Record {
                 put_former(&mut out, former);
                 out.extend_from_slice(successor.as_bytes());
                 out.extend_from_slice(successor_version.as_bytes());
+                out.push(cause_code(*cause));
             }
             RecordState::Ended { at, by, former } => {
                 put_time(&mut out, *at);
@@ -208,12 +212,21 @@ fn put_former(out: &mut Vec<u8>, former: &FormerSession) {
     }
 }
 
+fn cause_code(cause: MoveCause) -> u8 {
+    match cause {
+        MoveCause::Rotation => 0,
+        MoveCause::LoginAlone => 1,
+        MoveCause::LoginAndMore => 2,
+    }
+}
+
 fn ended_by_code(by: EndedBy) -> u8 {
     match by {
         EndedBy::OwnRequest => 0,
         EndedBy::OtherSession => 1,
         EndedBy::Administrator => 2,
         EndedBy::Cap => 3,
+        EndedBy::Expiry => 4,
     }
 }
 
@@ -236,7 +249,13 @@ fn read_record(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
             let former = read_former(reader)?;
             let successor = StoreKey::from_bytes(reader.take()?);
             let successor_version = Version::from_bytes(reader.take()?);
-            RecordState::superseded(successor, successor_version, at, former)
+            let cause = match reader.take()? {
+                [0] => MoveCause::Rotation,
+                [1] => MoveCause::LoginAlone,
+                [2] => MoveCause::LoginAndMore,
+                _ => return Err(DecodeError::NewerFormat),
+            };
+            RecordState::superseded(successor, successor_version, cause, at, former)
         }
         ENDED => {
             let former = read_former(reader)?;
@@ -245,6 +264,7 @@ fn read_record(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
                 [1] => EndedBy::OtherSession,
                 [2] => EndedBy::Administrator,
                 [3] => EndedBy::Cap,
+                [4] => EndedBy::Expiry,
                 _ => return Err(DecodeError::NewerFormat),
             };
             RecordState::ended(at, by, former)

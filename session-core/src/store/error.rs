@@ -42,6 +42,14 @@ impl StoreError {
         }
     }
 
+    /// Whether the store works, and the record can't be read.
+    pub(crate) fn is_about_the_record(&self) -> bool {
+        matches!(
+            self.kind,
+            StoreErrorKind::Corrupt | StoreErrorKind::NewerFormat
+        )
+    }
+
     /// What is known after the failure.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind

@@ -41,6 +41,21 @@ pub trait UserIndex: Send + Sync + 'static {
 
     /// All entries of the user as they are at one moment, in order of `added_at`.
     async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError>;
+
+    /// Up to `limit` of the user's entries, each as likely as any other, in no particular order; `seed` is random. The
+    /// default lists all entries and chooses among them. A store in which a user may have very many entries looks at
+    /// `limit` of them alone.
+    async fn sample(
+        &self,
+        user: &UserKey,
+        limit: usize,
+        seed: u64,
+        now: Timestamp,
+    ) -> Result<Vec<IndexEntry>, StoreError> {
+        let mut entries = self.list(user, now).await?;
+        choose(&mut entries, limit, seed);
+        Ok(entries)
+    }
 }
 
 /// One id of one of a user's sessions.
@@ -72,6 +87,24 @@ impl IndexEntry {
             expires_at,
         }
     }
+}
+
+/// Keeps `count` of these, each as likely as any other. A store can use it for [`UserIndex::sample`].
+pub fn choose<T>(from: &mut Vec<T>, count: usize, seed: u64) {
+    // SplitMix64: the choice has to be fair, not secret.
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    };
+    for at in 0..count.min(from.len()) {
+        let rest = u64::try_from(from.len() - at).unwrap_or(u64::MAX);
+        let offset = usize::try_from(next() % rest).unwrap_or(0);
+        from.swap(at, at + offset);
+    }
+    from.truncate(count);
 }
 
 /// How adding an entry ended.

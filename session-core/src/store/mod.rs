@@ -15,9 +15,9 @@ pub use crate::time::Timestamp;
 pub use contract::{Expect, SaveOptions, SaveOutcome, SessionStore, Touch};
 pub use encoding::DecodeError;
 pub use error::{StoreError, StoreErrorKind};
-pub use index::{AddOutcome, IndexEntry, UserIndex};
+pub use index::{AddOutcome, IndexEntry, UserIndex, choose};
 pub use record::{
-    EndedBy, FormerSession, Lifetime, LiveRecord, MAX_RESERVED_LEN, Record, RecordFlags,
+    EndedBy, FormerSession, Lifetime, LiveRecord, MAX_RESERVED_LEN, MoveCause, Record, RecordFlags,
     RecordState, SessionUser,
 };
 pub use sweeper::Sweeper;

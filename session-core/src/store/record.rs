@@ -39,6 +39,8 @@ pub enum RecordState {
         successor: StoreKey,
         /// The version that the rotation gave the record under that key.
         successor_version: Version,
+        /// Why it moved.
+        cause: MoveCause,
         /// When it moved.
         at: Timestamp,
         /// Whose session it was.
@@ -67,6 +69,18 @@ pub struct FormerSession {
     pub user: Option<UserKey>,
 }
 
+/// Why a session moved to another id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum MoveCause {
+    /// It was rotated, whatever the request did to its data.
+    Rotation,
+    /// A user logged in, and that request changed nothing else.
+    LoginAlone,
+    /// A user logged in, and that request changed the data too.
+    LoginAndMore,
+}
+
 /// Who ended a session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -79,6 +93,8 @@ pub enum EndedBy {
     Administrator,
     /// A login of the same user that needed its place.
     Cap,
+    /// Nobody: what had been there has expired, or was never written. The tombstone keeps a write out that lands late.
+    Expiry,
 }
 
 /// A live session.
@@ -99,7 +115,7 @@ pub struct LiveRecord {
     pub absolute_end: Timestamp,
     /// The last activity that was written down. The idle timeout counts from here.
     pub last_active_at: Timestamp,
-    /// The public reference. Survives rotation.
+    /// The public reference. Survives rotation, and changes with the user.
     pub reference: SessionRef,
     /// A lifetime of the session's own, in place of the configured one.
     pub lifetime: Option<Lifetime>,
@@ -152,8 +168,8 @@ impl SessionUser {
         self
     }
 
-    pub(crate) fn key(&self) -> UserKey {
-        UserKey::of(&self.name)
+    pub(crate) fn key(&self, kind: &str) -> UserKey {
+        UserKey::of(kind, &self.name)
     }
 }
 
@@ -180,12 +196,12 @@ impl Record {
         now >= self.expires_at
     }
 
-    /// What a tombstone in place of this record says about the session.
-    pub fn former(&self) -> FormerSession {
+    /// What a tombstone in place of this record says about the session, which is of this kind.
+    pub(crate) fn former(&self, kind: &str) -> FormerSession {
         match &self.state {
             RecordState::Live(live) => FormerSession {
                 reference: Some(live.reference),
-                user: live.user.as_deref().map(SessionUser::key),
+                user: live.user.as_deref().map(|user| user.key(kind)),
             },
             RecordState::Superseded { former, .. } | RecordState::Ended { former, .. } => *former,
         }
@@ -198,12 +214,14 @@ impl RecordState {
     pub const fn superseded(
         successor: StoreKey,
         successor_version: Version,
+        cause: MoveCause,
         at: Timestamp,
         former: FormerSession,
     ) -> Self {
         Self::Superseded {
             successor,
             successor_version,
+            cause,
             at,
             former,
         }
@@ -276,9 +294,11 @@ impl LiveRecord {
         idle_end.min(absolute_end).min(self.absolute_end)
     }
 
-    /// Fixes the absolute end, by the lifetime of the session's own or else by `configured`.
-    pub(crate) fn fix_absolute_end(&mut self, configured: Lifetime) {
+    /// Lets the absolute timeout count from `now`, and fixes its end, by the lifetime of the session's own or else by
+    /// `configured`.
+    pub(crate) fn begin_absolute(&mut self, now: Timestamp, configured: Lifetime) {
         let lifetime = self.lifetime.unwrap_or(configured);
+        self.absolute_from = now;
         self.absolute_end = self
             .absolute_from
             .saturating_add_millis(lifetime.absolute_millis);
@@ -342,7 +362,7 @@ mod tests {
     fn live(configured: Lifetime) -> LiveRecord {
         let reference = SessionRef::from_bytes([2; 16]);
         let mut live = LiveRecord::new(SessionData::empty(), time(1_000), reference);
-        live.fix_absolute_end(configured);
+        live.begin_absolute(time(1_000), configured);
         live.last_active_at = time(1_400);
         live
     }
@@ -356,7 +376,9 @@ mod tests {
         assert_eq!(live.ends_at(lifetime(200, 5_000)), time(1_500));
         live.lifetime = Some(lifetime(200, 5_000));
         assert_eq!(live.ends_at(lifetime(200, 500)), time(1_500));
-        live.fix_absolute_end(lifetime(200, 500));
+        // A login does, which begins the timeout anew.
+        live.begin_absolute(time(1_300), lifetime(200, 500));
+        assert_eq!(live.absolute_end, time(6_300));
         assert_eq!(live.ends_at(lifetime(200, 500)), time(1_600));
     }
 

@@ -12,6 +12,9 @@ const BATCH: usize = 1_000;
 /// The pause between two batches, so that a sweep doesn't keep the store from its other work.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// The default clock tolerance, a minute, and the default store timeout, five seconds.
+const DEFAULT_MARGIN: Duration = Duration::from_secs(65);
+
 /// Removes expired records every now and then, in bounded batches. Nothing but memory depends on it: an
 /// expired record is invisible, whether it has been removed or not.
 ///
@@ -26,6 +29,7 @@ pub struct Sweeper<S, C = SystemClock> {
     store: S,
     clock: C,
     interval: Duration,
+    margin: Duration,
 }
 
 impl<S: SessionStore> Sweeper<S> {
@@ -42,6 +46,7 @@ impl<S: SessionStore, C: Clock> Sweeper<S, C> {
             store,
             clock,
             interval: Duration::from_secs(60),
+            margin: DEFAULT_MARGIN,
         }
     }
 
@@ -49,6 +54,15 @@ impl<S: SessionStore, C: Clock> Sweeper<S, C> {
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
+        self
+    }
+
+    /// How long expired records stay. Another server's clock may be behind, and a write that was decided in time may
+    /// land late: the margin has to cover the clock tolerance and the store timeout of the configuration. Default: what
+    /// covers their defaults, 65 seconds.
+    #[must_use]
+    pub fn margin(mut self, margin: Duration) -> Self {
+        self.margin = margin;
         self
     }
 
@@ -60,10 +74,11 @@ impl<S: SessionStore, C: Clock> Sweeper<S, C> {
         }
     }
 
-    /// Removes everything that has expired by now, batch after batch.
+    /// Removes everything that expired longer ago than the margin, batch after batch.
     async fn sweep(&self) {
         loop {
-            match self.store.delete_expired(self.clock.now(), BATCH).await {
+            let earlier = self.clock.now().saturating_sub(self.margin);
+            match self.store.delete_expired(earlier, BATCH).await {
                 Ok(removed) if removed < BATCH => return,
                 Ok(_) => self.clock.sleep(PAUSE).await,
                 Err(error) => {

@@ -1,9 +1,11 @@
 //! The cookie's name and attributes: checked once, at build time, and rendered for each response.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cookie::Cookie;
 
+use super::scope::CookieScope;
 use crate::error::ConfigError;
 
 /// The longest lifetime that browsers grant a cookie, in seconds: 400 days (RFC 6265bis, 5.6.2).
@@ -25,8 +27,9 @@ pub enum SameSite {
 #[derive(Clone, Debug)]
 pub(crate) struct CookieOptions {
     pub(crate) name: String,
-    pub(crate) path: String,
-    pub(crate) domain: Option<String>,
+    pub(crate) scope: CookieScope,
+    /// Where earlier versions of the deployment set the cookie.
+    pub(crate) former_scopes: Vec<CookieScope>,
     pub(crate) secure: bool,
     pub(crate) http_only: bool,
     pub(crate) same_site: SameSite,
@@ -38,8 +41,8 @@ impl Default for CookieOptions {
     fn default() -> Self {
         Self {
             name: "session_id".to_owned(),
-            path: "/".to_owned(),
-            domain: None,
+            scope: CookieScope::default(),
+            former_scopes: Vec::new(),
             secure: true,
             http_only: true,
             same_site: SameSite::Lax,
@@ -56,6 +59,8 @@ pub(crate) struct CookieTemplate {
     /// The attributes that a cookie and its removal share, as `; Name=value` each.
     attributes: String,
     removal: String,
+    /// A removal for each scope that the deployment has left.
+    former_removals: Arc<[String]>,
     persistent: bool,
 }
 
@@ -63,26 +68,15 @@ impl CookieTemplate {
     pub(crate) fn new(options: &CookieOptions) -> Result<Self, ConfigError> {
         check_grammar(options)?;
         check_rules(options)?;
-        let mut cookie = Cookie::new(options.name.as_str(), "");
-        cookie.set_path(options.path.as_str());
-        if let Some(domain) = &options.domain {
-            cookie.set_domain(domain.as_str());
-        }
-        cookie.set_secure(options.secure);
-        cookie.set_http_only(options.http_only);
-        cookie.set_same_site(match options.same_site {
-            SameSite::Strict => cookie::SameSite::Strict,
-            SameSite::Lax => cookie::SameSite::Lax,
-            SameSite::None => cookie::SameSite::None,
-        });
-        cookie.set_partitioned(options.partitioned);
-        let rendered = cookie.to_string();
+        check_former_scopes(options)?;
+        let rendered = empty_cookie(options, &options.scope).to_string();
         let name_len = options.name.len() + "=".len();
-        cookie.make_removal();
+        let former_scopes = options.former_scopes.iter();
         Ok(Self {
             name: options.name.clone(),
             attributes: rendered[name_len..].to_owned(),
-            removal: cookie.to_string(),
+            removal: removal(options, &options.scope),
+            former_removals: former_scopes.map(|scope| removal(options, scope)).collect(),
             persistent: options.persistent,
         })
     }
@@ -91,9 +85,10 @@ impl CookieTemplate {
         &self.name
     }
 
-    /// A Set-Cookie value for `value` that the browser forgets after `lifetime`.
-    pub(crate) fn set(&self, value: &str, lifetime: Duration) -> String {
-        let max_age = match self.persistent {
+    /// A Set-Cookie value for `value` that the browser forgets after `lifetime`, and when it is closed unless the cookie
+    /// is persistent.
+    pub(crate) fn set(&self, value: &str, lifetime: Duration, persistent: Option<bool>) -> String {
+        let max_age = match persistent.unwrap_or(self.persistent) {
             true => format!("; Max-Age={}", max_age_secs(lifetime)),
             false => String::new(),
         };
@@ -106,6 +101,35 @@ impl CookieTemplate {
     pub(crate) fn removal(&self) -> &str {
         &self.removal
     }
+
+    /// The same for each scope that the deployment has left. They are shared by all responses.
+    pub(crate) fn former_removals(&self) -> &Arc<[String]> {
+        &self.former_removals
+    }
+}
+
+/// The cookie without a value and a lifetime.
+fn empty_cookie<'o>(options: &'o CookieOptions, scope: &'o CookieScope) -> Cookie<'o> {
+    let mut cookie = Cookie::new(options.name.as_str(), "");
+    cookie.set_path(scope.path.as_str());
+    if let Some(domain) = &scope.domain {
+        cookie.set_domain(domain.as_str());
+    }
+    cookie.set_secure(options.secure);
+    cookie.set_http_only(options.http_only);
+    cookie.set_same_site(match options.same_site {
+        SameSite::Strict => cookie::SameSite::Strict,
+        SameSite::Lax => cookie::SameSite::Lax,
+        SameSite::None => cookie::SameSite::None,
+    });
+    cookie.set_partitioned(options.partitioned);
+    cookie
+}
+
+fn removal(options: &CookieOptions, scope: &CookieScope) -> String {
+    let mut cookie = empty_cookie(options, scope);
+    cookie.make_removal();
+    cookie.to_string()
 }
 
 /// Whole seconds, rounded up (zero would remove the cookie), and no more than browsers grant.
@@ -117,38 +141,20 @@ fn max_age_secs(lifetime: Duration) -> u64 {
 }
 
 fn check_grammar(options: &CookieOptions) -> Result<(), ConfigError> {
-    let CookieOptions {
-        name, path, domain, ..
-    } = options;
+    let CookieOptions { name, scope, .. } = options;
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err(ConfigError::new(format!(
             "cookie name {name:?} is not a token (RFC 6265, 4.1.1): \
              use letters, digits and any of !#$%&'*+-.^_`|~"
         )));
     }
-    if !path.starts_with('/') || !path.bytes().all(is_attribute_byte) {
-        return Err(ConfigError::new(format!(
-            "cookie path {path:?} is not usable: start it with \"/\" and leave out \";\", \
-             control characters and anything beyond ASCII"
-        )));
-    }
-    if let Some(domain) = domain
-        && !is_domain(domain)
-    {
-        return Err(ConfigError::new(format!(
-            "cookie domain {domain:?} is not a host name: write it like \"example.com\", without a \
-             leading dot, a scheme or a port (an international name in its xn-- form), or leave it out \
-             to get a cookie for this host only"
-        )));
-    }
-    Ok(())
+    scope.check()
 }
 
 fn check_rules(options: &CookieOptions) -> Result<(), ConfigError> {
     let CookieOptions {
         name,
-        path,
-        domain,
+        scope: CookieScope { domain, path },
         secure,
         http_only,
         same_site,
@@ -201,27 +207,46 @@ fn check_rules(options: &CookieOptions) -> Result<(), ConfigError> {
     Ok(())
 }
 
+fn check_former_scopes(options: &CookieOptions) -> Result<(), ConfigError> {
+    let CookieOptions {
+        name,
+        scope,
+        former_scopes,
+        ..
+    } = options;
+    let error = |message: String| Err(ConfigError::new(message));
+    for (position, former) in former_scopes.iter().enumerate() {
+        let CookieScope { domain, path } = former;
+        if let Err(reason) = former.check() {
+            return error(format!("former_cookie_scope: {reason}"));
+        }
+        if former.is_same(scope) {
+            return error(format!(
+                "former_cookie_scope({domain:?}, {path:?}) is where the cookie is set now, and would remove it: \
+                 leave it out, or pass the domain and path that were configured before"
+            ));
+        }
+        if former_scopes[..position]
+            .iter()
+            .any(|earlier| earlier.is_same(former))
+        {
+            return error(format!(
+                "former_cookie_scope({domain:?}, {path:?}) was called twice: leave one out"
+            ));
+        }
+        if name.to_ascii_lowercase().starts_with("__host-") {
+            return error(format!(
+                "the prefix of cookie name {name:?} allows one scope only, so that the cookie was never set in \
+                 another: leave former_cookie_scope out"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// RFC 9110's `tchar`, which is what RFC 6265 allows in a cookie's name.
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// RFC 6265's `av-octet`: printable ASCII without the semicolon.
-fn is_attribute_byte(byte: u8) -> bool {
-    (b' '..=b'~').contains(&byte) && byte != b';'
-}
-
-fn is_domain(domain: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    domain.len() <= 253 && domain.split('.').all(is_label)
 }
 
 #[cfg(test)]
@@ -244,7 +269,7 @@ mod tests {
     #[test]
     fn attributes_are_rendered() {
         let hour = Duration::from_secs(3600);
-        let default = render(|_| {}).unwrap().set("v", hour);
+        let default = render(|_| {}).unwrap().set("v", hour, None);
         assert_eq!(
             attributes(&default),
             [
@@ -257,14 +282,14 @@ mod tests {
             ]
         );
         let all = render(|options| {
-            options.path = "/app".to_owned();
-            options.domain = Some("example.com".to_owned());
+            options.scope.path = "/app".to_owned();
+            options.scope.domain = Some("example.com".to_owned());
             options.same_site = SameSite::None;
             options.partitioned = true;
             options.persistent = false;
         });
         assert_eq!(
-            attributes(&all.unwrap().set("v", hour)),
+            attributes(&all.unwrap().set("v", hour, None)),
             [
                 "session_id=v",
                 "Domain=example.com",
@@ -280,7 +305,7 @@ mod tests {
                 (false, false, SameSite::Strict);
         });
         assert_eq!(
-            attributes(&bare.unwrap().set("v", hour)),
+            attributes(&bare.unwrap().set("v", hour, None)),
             ["session_id=v", "Max-Age=3600", "Path=/", "SameSite=Strict"]
         );
     }
@@ -289,8 +314,8 @@ mod tests {
     #[test]
     fn a_removal_hits_the_same_cookie() {
         let template = render(|options| {
-            options.path = "/app".to_owned();
-            options.domain = Some("example.com".to_owned());
+            options.scope.path = "/app".to_owned();
+            options.scope.domain = Some("example.com".to_owned());
             options.partitioned = true;
         })
         .unwrap();
@@ -338,7 +363,7 @@ mod tests {
             assert!(error.contains("use letters, digits"), "{error}");
         }
         for path in ["", "app", "/a;b", "/a\r\nX: y", "/é", "/\u{7f}"] {
-            let error = render(|options| options.path = path.to_owned())
+            let error = render(|options| options.scope.path = path.to_owned())
                 .unwrap_err()
                 .to_string();
             assert!(error.contains("start it with \"/\""), "{error}");
@@ -354,7 +379,7 @@ mod tests {
             "-a.b",
             "é.com",
         ] {
-            let error = render(|options| options.domain = Some(domain.to_owned()))
+            let error = render(|options| options.scope.domain = Some(domain.to_owned()))
                 .unwrap_err()
                 .to_string();
             assert!(error.contains("write it like \"example.com\""), "{error}");
@@ -371,8 +396,9 @@ mod tests {
     #[test]
     fn prefix_rules_are_checked() {
         let secure = |options: &mut CookieOptions| options.secure = false;
-        let domain = |options: &mut CookieOptions| options.domain = Some("example.com".to_owned());
-        let path = |options: &mut CookieOptions| options.path = "/app".to_owned();
+        let domain =
+            |options: &mut CookieOptions| options.scope.domain = Some("example.com".to_owned());
+        let path = |options: &mut CookieOptions| options.scope.path = "/app".to_owned();
         let http = |options: &mut CookieOptions| options.http_only = false;
         type Change = fn(&mut CookieOptions);
         let cases: [(&str, &[(Change, &str)]); 4] = [

@@ -159,9 +159,14 @@ const TARGETED: [ResponseHeader; 2] = [
 
 const NO_STORE: Cow<'static, str> = Cow::Borrowed("no-store");
 
-/// Adds the cookie, and keeps the response out of shared caches.
-pub(crate) fn set_cookie(headers: &mut impl ResponseHeaders, cookie: String) {
-    headers.append(ResponseHeader::SetCookie, Cow::Owned(cookie));
+/// Adds the cookies, in this order, and keeps the response out of shared caches.
+pub(crate) fn set_cookies(
+    headers: &mut impl ResponseHeaders,
+    cookies: impl IntoIterator<Item = String>,
+) {
+    for cookie in cookies {
+        headers.append(ResponseHeader::SetCookie, Cow::Owned(cookie));
+    }
     let is_kept_out = headers
         .values(ResponseHeader::CacheControl)
         .any(keeps_out_shared_caches);
@@ -232,7 +237,7 @@ mod tests {
     fn shared_caches_are_kept_out() {
         let after = |values: &[&str]| {
             let mut headers = of(ResponseHeader::CacheControl, values);
-            set_cookie(&mut headers, "id=1".to_owned());
+            set_cookies(&mut headers, ["id=1".to_owned()]);
             assert_eq!(shown(&headers, ResponseHeader::SetCookie), ["id=1"]);
             shown(&headers, ResponseHeader::CacheControl)
         };
@@ -266,7 +271,7 @@ mod tests {
     fn targeted_cache_control_is_replaced() {
         for name in TARGETED {
             let mut headers = of(name, &["max-age=600"]);
-            set_cookie(&mut headers, "id=1".to_owned());
+            set_cookies(&mut headers, ["id=1".to_owned()]);
             assert_eq!(shown(&headers, name), ["no-store"]);
             assert_eq!(headers.len(), 3);
         }
@@ -276,15 +281,16 @@ mod tests {
     #[test]
     fn other_cookies_stay() {
         let mut headers = of(ResponseHeader::SetCookie, &["theirs=1", "theirs=2"]);
-        set_cookie(&mut headers, "id=1".to_owned());
+        set_cookies(&mut headers, ["id=".to_owned(), "id=1".to_owned()]);
         let cookies = shown(&headers, ResponseHeader::SetCookie);
-        assert_eq!(cookies, ["theirs=1", "theirs=2", "id=1"]);
+        assert_eq!(cookies, ["theirs=1", "theirs=2", "id=", "id=1"]);
     }
+
     /// LG-1: whoever logs a response's headers doesn't log the session's cookie.
     #[test]
     fn the_cookie_is_marked_as_sensitive() {
         let mut headers = HeaderMap::new();
-        set_cookie(&mut headers, "id=1".to_owned());
+        set_cookies(&mut headers, ["id=1".to_owned()]);
         assert!(headers["set-cookie"].is_sensitive());
         assert!(!headers["cache-control"].is_sensitive());
     }

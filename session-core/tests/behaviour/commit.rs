@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use session_core::adapter::CookieHeaders;
 use session_core::store::StoreError;
@@ -344,13 +345,16 @@ async fn of_several_cookies_the_single_live_one_is_used() {
         let header: String = cookies.iter().map(|value| pair(value)).collect();
         assert_eq!(read(header).await, expected, "{cookies:?}");
     }
-    // The ninth is not looked at.
-    assert_eq!(read(pair(&forged).repeat(7) + &pair(&live)).await, Some(2));
-    assert_eq!(read(pair(&forged).repeat(8) + &pair(&live)).await, None);
+    // Of those that have the length of ours, the 65th is not looked at. Others take no place.
+    let short = pair("1").repeat(5_000);
+    for (forgeries, expected) in [(63, Some(2)), (64, None)] {
+        let header = short.clone() + &pair(&forged).repeat(forgeries) + &short + &pair(&live);
+        assert_eq!(read(header).await, expected);
+    }
 }
 
-/// RQ-7, RQ-8: a header of 10,000 cookies of our name asks the store for eight ids at most, and what isn't
-/// 92 characters of the alphabet asks for nothing.
+/// RQ-7, RQ-8: a header of 10,000 cookies of our name asks the store for eight ids at most, what comes behind 64 that
+/// don't verify isn't looked at, and what isn't 92 characters of the alphabet asks for nothing.
 #[tokio::test]
 async fn hostile_headers_are_bounded() {
     let scene = Scene::with_session(config()).await;
@@ -373,11 +377,19 @@ async fn hostile_headers_are_bounded() {
         ids.push(format!("session_id={}", new.cookie().unwrap()));
     }
     scene.store.calls();
-    assert_eq!(
-        read((ids.join("; ") + "; ").repeat(500).as_bytes()).await,
-        8
-    );
+    let side_by_side = |ids: &[String]| ids.join("; ") + "; ";
+    for header in [
+        side_by_side(&ids[..9]),
+        side_by_side(&ids).repeat(500),
+        side_by_side(&ids[..8]).repeat(1_250),
+    ] {
+        assert_eq!(read(header.as_bytes()).await, 8);
+    }
+    let forged = format!("session_id={}; ", "A".repeat(92));
+    let good = ids[0].as_bytes();
     for hostile in [
+        forged.repeat(10_000).into_bytes(),
+        [forged.repeat(65_536 / forged.len()).as_bytes(), good].concat(),
         "session_id=; ".repeat(5_000).into_bytes(),
         vec![b';'; 65_536],
         vec![b'='; 65_536],
@@ -426,6 +438,25 @@ async fn a_logout_ends_every_session_that_came_along() {
     }
 }
 
+/// CM-8: a logout ends the session, though it was rotated meanwhile, and the grace time has long been over when the
+/// handler is.
+#[tokio::test]
+async fn a_slow_logout_ends_the_session() {
+    let mut scene = Scene::with_session(config()).await;
+    let (rotated, response) = request(&scene, async |session| {
+        session.destroy();
+        let cookie = scene.jar.clone();
+        let rotated = scene.request_with(cookie, Session::regenerate).await;
+        scene.clock.advance(Duration::from_secs(20 * 60));
+        rotated.cookie()
+    })
+    .await;
+    assert_eq!(response.cookie().as_deref(), Some(""));
+    scene.jar = rotated;
+    assert!(scene.jar.is_some());
+    assert_eq!(scene.read_n().await, None);
+}
+
 /// CM-5: what `take` removes is what it read: a value that came meanwhile stays.
 #[tokio::test]
 async fn take_removes_what_it_read() {
@@ -449,7 +480,7 @@ async fn commits_after_the_response_are_no_activity() {
     let mut scene = Scene::with_session(config()).await;
     let (session, _) = request(&scene, async |session| session).await;
     let before = session.expires_at();
-    scene.clock.advance(std::time::Duration::from_secs(1800));
+    scene.clock.advance(Duration::from_secs(1800));
     session.set("n", 2).unwrap();
     session.commit().await.unwrap();
     assert_eq!(session.expires_at(), before);

@@ -1,9 +1,15 @@
 //! What is shown: nothing secret, at any level.
 
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::cell::RefCell;
+use std::fmt::{self, Write};
+use std::future::pending;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::task::{Context, Waker};
+use std::time::Duration;
 
 use session_core::Session;
+use session_core::adapter::CookieHeaders;
 use session_core::store::{DecodeError, StoreError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -13,7 +19,41 @@ use crate::scene::{Response, SECRET, Scene, config};
 
 /// Writes down everything that is traced, at every level.
 #[derive(Clone, Default)]
-struct Capture(Arc<Mutex<String>>);
+pub(crate) struct Capture(Arc<Mutex<String>>);
+
+thread_local! {
+    /// The session that the subscriber looks at whenever an event comes from this thread, and how often it could.
+    static LOOKED_AT: RefCell<Option<(Session, usize)>> = const { RefCell::new(None) };
+
+    /// What came from this thread: other tests' events come from theirs.
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The events that came from this thread since this was last asked, a line each.
+pub(crate) fn take_lines() -> Vec<String> {
+    LINES.take()
+}
+
+/// The one subscriber of this process. It is there for all threads: whether an event is enabled is cached for the
+/// whole process, and another test's thread that has no subscriber would have it cached as disabled.
+pub(crate) fn capture() -> Capture {
+    static CAPTURE: OnceLock<Capture> = OnceLock::new();
+    let capture = CAPTURE.get_or_init(|| {
+        let capture = Capture::default();
+        tracing::subscriber::set_global_default(capture.clone()).unwrap();
+        capture
+    });
+    capture.clone()
+}
+
+/// Uses the session, as the application's code may do at any time. In a thread of its own, so that a lock that is
+/// held is a failure and no standstill.
+fn look_at(session: &Session) {
+    let (session, (done, is_done)) = (session.clone(), mpsc::channel());
+    std::thread::spawn(move || done.send(session.is_modified()));
+    let looked = is_done.recv_timeout(Duration::from_secs(10));
+    looked.expect("the session can be used: nobody holds its lock");
+}
 
 impl Subscriber for Capture {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
@@ -32,16 +72,16 @@ impl Subscriber for Capture {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut shown = self.0.lock().unwrap();
-        write!(
-            shown,
-            "{} {}",
-            event.metadata().level(),
-            event.metadata().target()
-        )
-        .unwrap();
-        event.record(&mut Line(&mut shown));
-        shown.push('\n');
+        let mut line = format!("{} {}", event.metadata().level(), event.metadata().target());
+        event.record(&mut Line(&mut line));
+        writeln!(self.0.lock().unwrap(), "{line}").unwrap();
+        LINES.with_borrow_mut(|lines| lines.push(line));
+        LOOKED_AT.with_borrow_mut(|looked_at| {
+            if let Some((session, times)) = looked_at {
+                look_at(session);
+                *times += 1;
+            }
+        });
     }
 
     fn enter(&self, _: &Id) {}
@@ -52,7 +92,7 @@ impl Subscriber for Capture {
 struct Line<'l>(&'l mut String);
 
 impl Visit for Line<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         write!(self.0, " {}={value:?}", field.name()).unwrap();
     }
 }
@@ -63,10 +103,7 @@ const VALUE: &str = "a-value-that-nobody-may-see";
 /// signature, a secret or data.
 #[tokio::test]
 async fn nothing_secret_is_shown() {
-    let capture = Capture::default();
-    // For all threads: whether an event is enabled is cached for the whole process, and another test's
-    // thread that has no subscriber would have it cached as disabled.
-    tracing::subscriber::set_global_default(capture.clone()).unwrap();
+    let capture = capture();
     let mut shown = String::new();
     let mut cookies = Vec::new();
     let mut scene = Scene::new(config());
@@ -159,4 +196,53 @@ async fn nothing_secret_is_shown() {
 /// Looks at an error as a log would.
 fn check_shown(error: &session_core::Error) {
     assert!(!format!("{error} {error:?}").contains(VALUE));
+}
+
+/// Something that is written to and uses the session meanwhile.
+struct Looking<'s>(&'s Session);
+
+impl Write for Looking<'_> {
+    fn write_str(&mut self, _: &str) -> fmt::Result {
+        look_at(self.0);
+        Ok(())
+    }
+}
+
+/// Neither `Debug` nor an event is shown under the session's lock: a subscriber, or what is written to, may use
+/// the session.
+#[tokio::test]
+async fn nothing_is_shown_under_the_lock() {
+    capture();
+    let scene = Scene::new(config());
+    let handle = scene.manager.handle();
+    let kept = RefCell::new(None);
+    {
+        let work = async {
+            let session: Session = handle.load(&CookieHeaders(&[])).await.unwrap();
+            write!(Looking(&session), "{session:?}").unwrap();
+            *kept.borrow_mut() = Some(session);
+            pending::<()>().await;
+        };
+        // The request is cancelled when its handler waits for something.
+        let mut request = pin!(handle.run(work));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(request.as_mut().poll(&mut cx).is_pending());
+    }
+    let session = kept.take().unwrap();
+    let changes: [fn(&Session); 6] = [
+        |session| session.set("late", 1).unwrap(),
+        |session| drop(session.update("late", |n: Option<u32>| n.unwrap_or(0) + 1)),
+        |session| drop(session.take::<u32>("late")),
+        |session| _ = session.delete("late"),
+        |session| session.clear(),
+        |session| session.login("ada").unwrap(),
+    ];
+    for (at, change) in changes.iter().enumerate() {
+        // The event comes once a second at most.
+        scene.clock.advance(Duration::from_secs(1));
+        LOOKED_AT.set(Some((session.clone(), 0)));
+        change(&session);
+        let times = LOOKED_AT.take().map(|(_, times)| times);
+        assert_eq!(times, Some(1), "change {at}");
+    }
 }

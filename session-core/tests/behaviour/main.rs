@@ -8,6 +8,8 @@
 
 mod cancel;
 mod commit;
+mod cookies;
+mod floods;
 mod log;
 mod scene;
 mod state;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use session_core::{Session, SessionConfigBuilder, Timestamp};
+use session_core::store::StoreError;
+use session_core::{
+    Clock as _, Random, RandomError, Session, SessionConfigBuilder, SessionManager, Timestamp,
+};
 
 use crate::scene::{Scene, config};
 
@@ -167,7 +170,62 @@ async fn clocks_and_durations_at_their_ends_are_harmless() {
     }
 }
 
-/// TM-5: a clock that is set back ends no session and shortens none.
+/// TM-3: a session that is nearly over when a request loads it lives on for a handler that takes its time, and so does
+/// what that stores.
+#[tokio::test]
+async fn a_slow_handler_keeps_its_session() {
+    let mut scene = at(config(), 59 * MINUTE).await;
+    let clock = scene.clock.clone();
+    let response = scene.request(|session| {
+        clock.advance(2 * MINUTE);
+        session.set("n", 2).unwrap();
+    });
+    assert!(response.await.cookie().is_some());
+    assert_eq!(scene.store.calls(), ["load", "touch", "save"]);
+    assert_eq!(scene.read_n().await, Some(2));
+}
+
+/// CM-11: activity that can't be noted, neither at the load nor at the commit, is no error. No cookie is sent, and the
+/// session is as it was.
+#[tokio::test]
+async fn a_note_that_fails_is_no_error() {
+    struct Broken;
+    impl Random for Broken {
+        fn fill(&self, _: &mut [u8]) -> Result<(), RandomError> {
+            Err(RandomError::new("no entropy"))
+        }
+    }
+    let mut scene = at(config(), 40 * MINUTE).await;
+    let working = scene.manager.clone();
+    let without_randomness =
+        SessionManager::builder(config().build().unwrap(), scene.store.clone())
+            .clock(scene.clock.clone())
+            .insecure_random(Broken);
+    let without_randomness = without_randomness.build().unwrap();
+    let cases: [(_, &[&str]); 2] = [
+        (working.clone(), &["load", "touch", "touch"]),
+        (without_randomness, &["load"]),
+    ];
+    for (manager, calls) in cases {
+        scene.manager = manager;
+        if calls.len() > 1 {
+            scene.store.let_one_through();
+            scene.store.fail_next(StoreError::not_applied("full"));
+            scene.store.fail_next(StoreError::unknown("no answer"));
+        }
+        let mut n = None;
+        let read = scene.request(|session| n = session.get("n").unwrap());
+        let response = read.await;
+        assert!(response.error.is_none(), "{:?}", response.error);
+        assert_eq!((response.cookie(), n), (None, Some(1)));
+        assert_eq!(scene.store.calls(), calls);
+    }
+    scene.manager = working;
+    assert_eq!(scene.read_n().await, Some(1));
+}
+
+/// TM-5, TM-7: a clock that is set back within the tolerance ends no session and shortens none. Beyond it the session
+/// counts as expired, and is there again when the clock is right.
 #[tokio::test]
 async fn a_clock_that_is_set_back_shortens_nothing() {
     let mut scene = Scene::with_session(config()).await;
@@ -177,12 +235,36 @@ async fn a_clock_that_is_set_back_shortens_nothing() {
     scene
         .request(|session| expires_at = session.expires_at())
         .await;
+    let right = scene.clock.now();
+    scene.clock.set(right.saturating_sub(MINUTE));
+    scene.request(|session| session.set("n", 3).unwrap()).await;
+    let jar = scene.jar.clone();
     scene
         .clock
         .set(Timestamp::from_unix_millis(1_600_000_000_000));
-    scene.request(|session| session.set("n", 3).unwrap()).await;
+    assert_eq!(scene.read_n().await, None);
+    assert_eq!(scene.jar, jar, "the cookie stays");
+    scene.clock.set(right);
     scene
         .request(|session| assert_eq!(session.expires_at(), expires_at))
         .await;
     assert_eq!(scene.read_n().await, Some(3));
+}
+
+/// TM-7: a logout ends the session though that has expired by the clock of its server, which is ahead.
+#[tokio::test]
+async fn a_logout_holds_on_a_server_whose_clock_is_ahead() {
+    let mut scene = Scene::with_session(config()).await;
+    let mut expires_at = None;
+    scene
+        .request(|session| expires_at = session.expires_at())
+        .await;
+    let expires_at = expires_at.unwrap();
+    scene.clock.set(expires_at.saturating_add(MINUTE / 2));
+    let jar = scene.jar.clone();
+    assert_eq!(scene.read_n().await, None);
+    scene.request(Session::destroy).await;
+    scene.jar = jar;
+    scene.clock.set(expires_at.saturating_sub(MINUTE / 2));
+    assert_eq!(scene.read_n().await, None);
 }

@@ -100,7 +100,9 @@ async fn sessions_end_where_memory_is_used_up() {
     assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::NotApplied);
     let touched = store.touch(&key, touch_of(first.version), now()).await;
     assert_eq!(touched.unwrap_err().kind(), StoreErrorKind::NotApplied);
-    let added = store.add(&UserKey::of("anna"), entry(), None, now()).await;
+    let added = store
+        .add(&UserKey::of("session_id", "anna"), entry(), None, now())
+        .await;
     assert_eq!(added.unwrap_err().kind(), StoreErrorKind::NotApplied);
     let unchanged = store.load(&key, now()).await;
     assert_eq!(unchanged.unwrap(), Some(first));
@@ -140,7 +142,7 @@ async fn something_else_under_a_key_is_an_error() {
     let touched = store.touch(&key, touch_of(record.version), now()).await;
     assert_eq!(touched.map_err(kind), Err(StoreErrorKind::NotApplied));
 
-    let user = UserKey::of("anna");
+    let user = UserKey::of("session_id", "anna");
     redis.command(&["SET", &format!("{prefix}user:{user}"), "text"]);
     assert!(store.list(&user, now()).await.is_err());
     assert!(store.add(&user, entry(), None, now()).await.is_err());
@@ -175,7 +177,7 @@ async fn everything_has_a_time_to_live() {
     assert_eq!(touched.unwrap(), SaveOutcome::Saved);
     lives_for(format!("{prefix}{key}"), 1_200..=1_260);
 
-    let user = UserKey::of("anna");
+    let user = UserKey::of("session_id", "anna");
     let index = format!("{prefix}user:{user}");
     let mut late = entry();
     late.expires_at = now().saturating_add(Duration::from_secs(1_800));

@@ -66,14 +66,6 @@ pub async fn a_session_that_cannot_be_stored_is_a_503(harness: &impl AdapterHarn
     assert_eq!(scene.store.records().len(), 0);
 }
 
-/// CM-3: a note of activity that fails is a failure, and its cookie isn't sent.
-pub async fn a_failing_touch_is_a_503(harness: &impl AdapterHarness) {
-    let scene = Scene::with(harness, config().touch_interval(Duration::ZERO)).await;
-    let mut ada = scene.ada().await;
-    scene.store.set(Call::Touch, Mood::Fails);
-    ada.send("GET /api/values", "").await.expect_unavailable();
-}
-
 /// CM-3: a store that never answers is one that fails, when the time is up.
 pub async fn a_hanging_store_is_a_503_in_time(harness: &impl AdapterHarness) {
     let scene = Scene::with(harness, config().store_timeout(Duration::from_millis(100))).await;

@@ -15,6 +15,7 @@ mod failures;
 mod harness;
 mod headers;
 mod outcomes;
+mod promises;
 mod races;
 mod refusals;
 mod session;
@@ -30,6 +31,7 @@ pub use failures::*;
 pub use harness::{AdapterHarness, SECRET};
 pub use headers::*;
 pub use outcomes::*;
+pub use promises::*;
 pub use races::*;
 pub use refusals::*;
 pub use session::*;
@@ -80,7 +82,7 @@ macro_rules! __adapter_checks {
             broken_neighbours_hide_nothing
             of_several_cookies_the_live_one_is_used
             of_several_live_sessions_none_is_used
-            the_ninth_cookie_of_our_name_is_not_looked_at
+            the_65th_cookie_of_our_length_is_not_looked_at
             an_unknown_id_is_never_brought_to_life
             an_ended_id_is_never_brought_to_life
             a_lookup_that_finds_nothing_removes_no_cookie
@@ -105,10 +107,17 @@ macro_rules! __adapter_checks {
             a_failing_load_is_a_503
             a_failing_save_is_a_503
             a_session_that_cannot_be_stored_is_a_503
-            a_failing_touch_is_a_503
             a_hanging_store_is_a_503_in_time
             requests_that_need_no_store_are_answered
             sessions_end_when_their_time_is_up
+
+            a_login_with_two_live_cookies_holds
+            a_login_sent_twice_is_one_session
+            a_second_logout_removes_no_cookie
+            a_request_just_before_the_limit_is_in_time
+            a_failing_touch_fails_no_request
+            a_logout_is_done_though_its_client_leaves
+            who_was_ended_from_elsewhere_begins_anew
 
             info_describes_the_session
             regenerating_gives_the_session_a_new_id
@@ -120,6 +129,7 @@ macro_rules! __adapter_checks {
             a_login_binds_the_user_to_a_new_id
             another_users_login_starts_with_empty_data
             a_login_with_a_dead_id_starts_afresh
+            a_login_with_long_words_is_a_413
             a_remembered_login_lives_longer
             a_users_sessions_are_listed
             a_user_ends_their_sessions

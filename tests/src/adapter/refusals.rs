@@ -51,9 +51,14 @@ pub async fn what_cannot_be_read_is_a_400(harness: &impl AdapterHarness) {
     for n in ["", "?n", "?n=", "?n=x", "?n=-1", "?n=1001", "?ms=1"] {
         refused.push((format!("GET /api/stream{n}"), "", BAD_N));
     }
-    let bad_login =
-        r#"the body needs a user and may have remember: {"user":"ada","remember":true}"#;
-    for body in ["1", "{}", r#"{"user":1}"#, r#"{"user":"ada","remember":1}"#] {
+    let bad_login = r#"the body needs a user and may have more: {"user":"ada","remember":true,"label":"a phone"}"#;
+    for body in [
+        "1",
+        "{}",
+        r#"{"user":1}"#,
+        r#"{"user":"ada","remember":1}"#,
+        r#"{"user":"ada","label":1}"#,
+    ] {
         refused.push(("POST /api/login".to_owned(), body, bad_login));
     }
     let bad_all = "all must be true or false";

@@ -119,18 +119,22 @@ impl Visitor {
     /// All that the server sends in answer to a request of this line, with the browser's cookies, until it
     /// closes the connection.
     pub(super) async fn send_raw(&self, line: &str) -> String {
-        let (host, cookies) = (self.address, self.session_pair());
-        let request =
-            format!("{line}\r\nhost: {host}\r\ncookie: {cookies}\r\nconnection: close\r\n\r\n");
-        let mut stream = TcpStream::connect(host).await.expect("a listening server");
-        stream
-            .write_all(request.as_bytes())
-            .await
-            .expect("a server that reads");
+        let mut stream = self.send_and_stay(line).await;
         let mut answer = String::new();
         let read = stream.read_to_string(&mut answer).await;
         read.expect("an answer in UTF-8");
         answer
+    }
+
+    /// Sends a request of this line, with the browser's cookies. Whoever drops the connection leaves before the answer.
+    pub(super) async fn send_and_stay(&self, line: &str) -> TcpStream {
+        let (host, cookies) = (self.address, self.session_pair());
+        let request =
+            format!("{line}\r\nhost: {host}\r\ncookie: {cookies}\r\nconnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(host).await.expect("a listening server");
+        let written = stream.write_all(request.as_bytes()).await;
+        written.expect("a server that reads");
+        stream
     }
 
     /// The session's cookie value that the visitor has.

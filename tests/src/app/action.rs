@@ -73,7 +73,7 @@ impl Action {
             }
             Self::Stream(lines) => Answer::lines(lines),
             Self::Login(login) => {
-                session.login(login);
+                session.login(login)?;
                 Answer::ok()
             }
             Self::Sessions | Self::EndSession(_) | Self::EndSessions { .. }
@@ -163,6 +163,8 @@ fn list(sessions: &[SessionInfo]) -> Answer {
             "current": session.is_current,
             "created_at": session.created_at.as_unix_secs(),
             "last_seen_at": session.last_active_at.as_unix_secs(),
+            "authenticated_at": session.authenticated_at.as_unix_secs(),
+            "label": session.label.as_deref(),
         })
     });
     Answer::json(&json!({"sessions": shown.collect::<Vec<_>>()}))

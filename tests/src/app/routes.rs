@@ -268,12 +268,22 @@ impl Input<'_> {
             Value::Null => Some(false),
             remember => remember.as_bool(),
         };
-        match (body["user"].as_str(), remember) {
-            (Some(""), _) => Err(Answer::error(422, "a user needs a name")),
-            (Some(user), Some(remember)) => Ok(Login::new(user).remember(remember)),
+        let label = match &body["label"] {
+            Value::Null => Some(None),
+            label => label.as_str().map(Some),
+        };
+        match (body["user"].as_str(), remember, label) {
+            (Some(""), ..) => Err(Answer::error(422, "a user needs a name")),
+            (Some(user), Some(remember), Some(label)) => {
+                let login = Login::new(user).remember(remember);
+                Ok(match label {
+                    Some(label) => login.label(label),
+                    None => login,
+                })
+            }
             _ => Err(Answer::error(
                 400,
-                r#"the body needs a user and may have remember: {"user":"ada","remember":true}"#,
+                r#"the body needs a user and may have more: {"user":"ada","remember":true,"label":"a phone"}"#,
             )),
         }
     }

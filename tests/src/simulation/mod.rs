@@ -1,6 +1,6 @@
 //! The whole core under a seeded scheduler: several servers over one store, visitors with cookie jars,
-//! store errors before, after and long after their effect, crashes, lost and reordered responses, clock
-//! jumps.
+//! store errors before, after and long after their effect, crashes, lost and reordered responses, clocks that
+//! differ and jump; users who log in, list and end their sessions; cookies that were planted or copied.
 //!
 //! What runs is the code that applications run: [`SessionManager`](session_core::SessionManager) and
 //! everything behind it, over [`MemoryStore`](session_store_memory::MemoryStore). Each store call and each
@@ -14,15 +14,22 @@
 //! assert!(steps > 0);
 //! ```
 
+mod faults;
+mod mix;
 mod oracle;
 mod requests;
 mod schedule;
+mod servers;
+mod store;
+mod time;
+mod visitors;
 mod world;
 
 use std::fmt;
 
-pub use requests::Mix;
-pub use schedule::simulate;
+pub use mix::Mix;
+pub use oracle::{Promise, Promises};
+pub use schedule::{simulate, simulate_checking};
 
 /// A promise that was broken.
 #[derive(Clone, Debug)]
@@ -31,7 +38,9 @@ pub struct Violation {
     pub mix: Mix,
     /// What to replay.
     pub seed: u64,
-    /// Which promise, and how.
+    /// Which promise it was.
+    pub promise: Promise,
+    /// How it was broken.
     pub what: String,
     /// What happened, in order.
     pub trace: Vec<String>,
@@ -42,10 +51,11 @@ impl fmt::Display for Violation {
         let Self {
             mix,
             seed,
+            promise,
             what,
             trace,
         } = self;
-        writeln!(f, "{what}")?;
+        writeln!(f, "{what}. The promise ({promise:?}): {promise}.")?;
         writeln!(
             f,
             "replay: cargo run --release -p session-conformance --example simulate -- {mix:?} {seed}"

@@ -4,30 +4,37 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
+use session_core::SessionManager;
 use session_core::store::StoreError;
-use session_core::{SessionConfig, SessionManager};
 
-use super::oracle::Promise;
-use super::requests::{Answer, Kind, serve};
-use super::world::{
-    MAX_SKEW_MILLIS, STORE_TIMEOUT, ScheduledStore, SeededRandom, ServerClock, State, StoreCall,
-    Waiting, What, World,
-};
+use super::faults::{FAULTS, Fault, LateWrite};
+use super::oracle::{Promise, Promises};
+use super::requests::{Answer, Kind, Request};
+use super::servers::servers;
+use super::visitors::Visitor;
+use super::world::{Reply, Waiting, What, World};
 use super::{Mix, Violation};
 
-pub(super) const IDLE: Duration = Duration::from_millis(4_000);
-pub(super) const ABSOLUTE: Duration = Duration::from_millis(9_000);
-pub(super) const GRACE: Duration = Duration::from_millis(600);
-/// How far the servers' clocks are ahead, in milliseconds.
-const SKEWS: [u64; 3] = [0, 7, MAX_SKEW_MILLIS];
 /// Far more steps than any schedule takes; a core that never comes to rest is a violation too.
 const MAX_STEPS: usize = 50_000;
+/// Far more polls than it takes until each request that waits for another one has been asked.
+const MAX_IN_VAIN: usize = 1_000;
 
-/// Runs one schedule to its end. Returns the number of steps.
+/// Runs one schedule to its end, and checks every promise. Returns the number of steps.
+///
+/// # Errors
+/// The first promise that was broken.
 pub fn simulate(mix: Mix, seed: u64) -> Result<usize, Box<Violation>> {
-    let mut simulation = Simulation::new(mix, seed);
+    simulate_checking(mix, seed, Promises::all())
+}
+
+/// Runs one schedule to its end, and checks those promises that are `checked`.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn simulate_checking(mix: Mix, seed: u64, checked: Promises) -> Result<usize, Box<Violation>> {
+    let mut simulation = Simulation::new(mix, seed, checked);
     let mut steps = 0;
     while simulation.step() {
         steps += 1;
@@ -37,6 +44,7 @@ pub fn simulate(mix: Mix, seed: u64) -> Result<usize, Box<Violation>> {
                 Promise::EverythingComesToRest,
                 format!("the requests go on after {steps} steps"),
             );
+            break;
         }
         if state.oracle.broken.is_some() {
             break;
@@ -44,88 +52,75 @@ pub fn simulate(mix: Mix, seed: u64) -> Result<usize, Box<Violation>> {
     }
     let mut state = simulation.world.state();
     let oracle = &mut state.oracle;
-    oracle.finish(&simulation.jars);
+    let visitors = simulation.visitors.iter().enumerate();
+    oracle.finish(visitors.filter_map(|(id, visitor)| Some((id, visitor.main.as_deref()?))));
     match oracle.broken.take() {
         None => Ok(steps),
-        Some(what) => Err(Box::new(Violation {
+        Some((promise, what)) => Err(Box::new(Violation {
             mix,
             seed,
+            promise,
             what,
             trace: std::mem::take(&mut oracle.trace),
         })),
     }
 }
 
-struct Simulation {
-    mix: Mix,
-    world: World,
-    servers: Vec<SessionManager>,
-    /// The visitors' cookies.
-    jars: Vec<Option<String>>,
-    running: Vec<Running>,
+pub(super) struct Simulation {
+    pub(super) mix: Mix,
+    pub(super) world: World,
+    /// The servers of each kind of sessions.
+    servers: Vec<Vec<SessionManager>>,
+    pub(super) visitors: Vec<Visitor>,
+    pub(super) running: Vec<Running>,
     /// Responses on their way: visitor and request.
-    responses: Vec<(usize, usize)>,
-    /// Writes that will land though their answer was an error, and the request of each.
-    late_writes: Vec<(usize, StoreCall)>,
+    pub(super) responses: Vec<(usize, usize)>,
+    /// Writes that will land though their answer was an error.
+    pub(super) late_writes: Vec<LateWrite>,
     /// Requests that are still to be made.
     to_start: usize,
     /// How likely a store call goes wrong.
     fault_rate: f64,
+    /// How often requests have been polled since one last waited for something that the scheduler decides.
+    asked_in_vain: usize,
 }
 
-struct Running {
-    request: usize,
-    visitor: usize,
+pub(super) struct Running {
+    pub(super) request: usize,
+    /// Who waits for the response; nobody if somebody else made the request in the visitor's name.
+    pub(super) visitor: Option<usize>,
     kind: Kind,
     future: Pin<Box<dyn Future<Output = Answer>>>,
 }
 
-/// How a store call goes wrong.
-#[derive(Clone, Copy)]
-enum Fault {
-    /// An error that says that nothing was done.
-    NotApplied,
-    ErrorBefore,
-    ErrorAfter,
-    /// An error now, the effect later.
-    ErrorThenEffect,
-    /// No answer until the deadline; the effect may have happened.
-    Timeout,
-    CrashBefore,
-    CrashAfter,
-}
-
-const FAULTS: [Fault; 7] = [
-    Fault::NotApplied,
-    Fault::ErrorBefore,
-    Fault::ErrorAfter,
-    Fault::ErrorThenEffect,
-    Fault::Timeout,
-    Fault::CrashBefore,
-    Fault::CrashAfter,
-];
-
 impl Simulation {
-    fn new(mix: Mix, seed: u64) -> Self {
-        let world = World::new(seed);
-        let servers = SKEWS.iter().map(|skew| server(&world, *skew)).collect();
+    fn new(mix: Mix, seed: u64, checked: Promises) -> Self {
+        let world = World::new(mix, seed, checked);
+        let kinds = world.state().terms.kinds;
+        let servers = (0..kinds).map(|kind| servers(&world, kind)).collect();
         let mut state = world.state();
-        let visitors = state.rng.usize(1..=2);
-        let to_start = state.rng.usize(6..=26);
-        let fault_rate = state.rng.choice([0.0, 0.0, 0.02, 0.08]).unwrap_or(0.0);
+        let (visitors, to_start) = match mix.has_users() {
+            false => (state.rng.usize(1..=2), state.rng.usize(6..=26)),
+            true => (state.rng.usize(2..=5), state.rng.usize(10..=40)),
+        };
+        let mut fault_rate = state.rng.choice([0.0, 0.0, 0.02, 0.08]).unwrap_or(0.0);
+        if mix == Mix::Unreadable {
+            fault_rate = 0.0;
+        }
         drop(state);
-        let jars = vec![None; visitors];
+        let visitors = (0..visitors).map(|at| Visitor::new(at % kinds)).collect();
         let (running, responses, late_writes) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             mix,
             world,
             servers,
-            jars,
+            visitors,
             running,
             responses,
             late_writes,
             to_start,
             fault_rate,
+            asked_in_vain: 0,
         }
     }
 
@@ -135,10 +130,8 @@ impl Simulation {
         state.now += state.rng.choice([0, 0, 1, 2]).unwrap_or(0);
         let roll = state.rng.f64();
         drop(state);
-        if !self.late_writes.is_empty() && (roll < 0.05 || self.is_quiet()) {
-            let at = self.world.state().rng.usize(..self.late_writes.len());
-            let (request, call) = self.late_writes.swap_remove(at);
-            self.world.execute(request, &call);
+        if let Some(late) = self.landing(roll) {
+            let _ = self.world.execute(late.request, &late.call);
         } else if self.to_start > 0 && (self.running.is_empty() || roll < 0.35) {
             self.start();
         } else if !self.responses.is_empty() && (self.running.is_empty() || roll < 0.55) {
@@ -155,16 +148,41 @@ impl Simulation {
         self.running.is_empty() && self.responses.is_empty() && self.to_start == 0
     }
 
+    /// A late write that lands now.
+    fn landing(&mut self, roll: f64) -> Option<LateWrite> {
+        if self.late_writes.is_empty() {
+            return None;
+        }
+        let is_quiet = self.is_quiet();
+        let mut state = self.world.state();
+        let lands = match self.mix.has_users() {
+            true => {
+                let dues = self.late_writes.iter().enumerate();
+                let (at, due) = dues
+                    .map(|(at, late)| (at, late.due))
+                    .min_by_key(|it| it.1)?;
+                (due <= state.now || is_quiet).then_some(at)?
+            }
+            false if roll < 0.05 || is_quiet => state.rng.usize(..self.late_writes.len()),
+            false => return None,
+        };
+        let late = self.late_writes.swap_remove(lands);
+        state.now = state.now.max(late.due);
+        Some(late)
+    }
+
     fn start(&mut self) {
         let mut state = self.world.state();
-        let visitor = state.rng.usize(..self.jars.len());
-        let server = self.servers[state.rng.usize(..self.servers.len())].clone();
-        let is_first_visit = self.jars[visitor].is_none();
+        let visitor = state.rng.usize(..self.visitors.len());
+        let session_kind = self.visitors[visitor].session_kind;
+        let servers = &self.servers[session_kind];
+        let server = servers[state.rng.usize(..servers.len())].clone();
+        let is_first_visit = self.visitors[visitor].is_new();
         // Parallel first visits get a session each, as the documentation says. Not simulated.
         let busy = self
             .running
             .iter()
-            .any(|running| running.visitor == visitor)
+            .any(|running| running.visitor == Some(visitor))
             || self.responses.iter().any(|(other, _)| *other == visitor);
         if is_first_visit && busy {
             drop(state);
@@ -177,15 +195,69 @@ impl Simulation {
         }
         self.to_start -= 1;
         let kind = self.mix.choose(&mut state.rng);
-        let cookie = self.jars[visitor].clone();
-        let request = state.oracle.starts(visitor, kind, cookie.clone());
         drop(state);
-        let future = Box::pin(serve(server, self.world.clone(), request, kind, cookie));
+        if self.mix.has_users() {
+            return self.start_among_users(visitor, kind, server);
+        }
+        let cookies = self.visitors[visitor].main.clone().into_iter().collect();
+        self.run(Some(visitor), session_kind, kind, server, cookies);
+    }
+
+    fn start_among_users(&mut self, visitor: usize, kind: Kind, server: SessionManager) {
+        let session_kind = self.visitors[visitor].session_kind;
+        self.meddle(visitor);
+        if kind.administrates().is_some() {
+            return self.run(None, session_kind, kind, server, Vec::new());
+        }
+        if let Some(cookie) = self.former_cookie(visitor, kind) {
+            return self.run(None, session_kind, kind, server, vec![cookie]);
+        }
+        let cookies = self.visitors[visitor].cookies(&mut self.world.state().rng);
+        let is_sent_twice = self.is_sent_twice(kind) && !cookies.is_empty();
+        self.run(Some(visitor), session_kind, kind, server, cookies.clone());
+        if is_sent_twice {
+            let servers = &self.servers[session_kind];
+            let other = self.world.state().rng.usize(..servers.len());
+            let server = servers[other].clone();
+            self.run(Some(visitor), session_kind, kind, server, cookies);
+        }
+    }
+
+    /// Whether a visitor presses the button of a login form twice.
+    fn is_sent_twice(&self, kind: Kind) -> bool {
+        let often = match self.mix {
+            Mix::Logins => 128,
+            _ => 20,
+        };
+        kind.login().is_some() && self.world.state().rng.u8(..) < often
+    }
+
+    fn run(
+        &mut self,
+        visitor: Option<usize>,
+        session_kind: usize,
+        kind: Kind,
+        server: SessionManager,
+        cookies: Vec<String>,
+    ) {
+        let mut state = self.world.state();
+        let request = state
+            .oracle
+            .starts(visitor, session_kind, kind, cookies.clone());
+        drop(state);
+        let world = self.world.clone();
+        let served = Request {
+            server,
+            world,
+            id: request,
+            kind,
+            cookies,
+        };
         self.running.push(Running {
             request,
             visitor,
             kind,
-            future,
+            future: Box::pin(served.serve()),
         });
         self.poll(self.running.len() - 1);
     }
@@ -196,15 +268,13 @@ impl Simulation {
         let at = state.rng.usize(..self.running.len());
         let request = self.running[at].request;
         let waits = |waiting: &&Waiting| {
-            waiting.request == request && !matches!(waiting.what, What::Deadline)
+            waiting.request == request && !matches!(waiting.what, What::Deadline(_))
         };
         let Some(waiting) = state.waiting.iter().find(waits).cloned() else {
-            state.oracle.report(
-                Promise::EverythingComesToRest,
-                format!("#{request} waits for nothing"),
-            );
-            return;
+            drop(state);
+            return self.ask_again(at);
         };
+        self.asked_in_vain = 0;
         let faulty = state.rng.f64() < self.fault_rate;
         match waiting.what.clone() {
             What::Store(call) if faulty => {
@@ -215,96 +285,39 @@ impl Simulation {
             What::Store(call) => {
                 drop(state);
                 let reply = self.world.execute(request, &call);
-                self.world.state().answer(&waiting, Ok(reply));
+                self.answer(&waiting, reply);
                 self.poll(at);
             }
-            What::Pause | What::Deadline => {
+            What::Pause | What::Deadline(_) => {
                 self.pass_time(&mut state);
-                state.answer(&waiting, Ok(super::world::Reply::Done));
                 drop(state);
+                self.answer(&waiting, Ok(Reply::Done));
                 self.poll(at);
             }
         }
     }
 
-    /// Time passes while a handler waits; sometimes a lot of it, and sometimes the clock is set back. Not
-    /// while a store call is under way: its deadline would have cut it off.
-    fn pass_time(&self, state: &mut State) {
-        state.now += state.rng.u64(0..=15);
-        let calm = !state
-            .waiting
-            .iter()
-            .any(|waiting| matches!(waiting.what, What::Store(_)));
-        let jumps: &[u64] = match self.mix {
-            Mix::Time if calm => &[0, 0, 0, 300, 900, 700, 3_700, 4_000],
-            Mix::SlowLogout if calm => &[0, 0, 0, 650],
-            _ => &[0],
-        };
-        state.now += state.rng.choice(jumps).copied().unwrap_or(0);
-        if self.mix == Mix::Time && calm && state.rng.u8(..) < 8 {
-            state.now -= 150;
-        }
-    }
-
-    fn fail(&mut self, at: usize, waiting: &Waiting, call: &StoreCall, fault: Fault) {
-        let request = waiting.request;
-        let name = match fault {
-            Fault::NotApplied => "refused",
-            Fault::ErrorBefore => "error before the effect",
-            Fault::ErrorAfter => "error after the effect",
-            Fault::ErrorThenEffect => "error, effect later",
-            Fault::Timeout => "no answer",
-            Fault::CrashBefore => "crash before the effect",
-            Fault::CrashAfter => "crash after the effect",
-        };
-        let mut state = self.world.state();
-        state.oracle.fault(request, name);
-        let takes_effect = matches!(fault, Fault::ErrorAfter | Fault::CrashAfter)
-            || (matches!(fault, Fault::Timeout) && state.rng.bool());
-        drop(state);
-        if takes_effect {
-            self.world.execute(request, call);
-        }
-        match fault {
-            Fault::NotApplied => {
-                self.world
-                    .state()
-                    .answer(waiting, Err(StoreError::not_applied("injected")));
-            }
-            Fault::ErrorBefore | Fault::ErrorAfter => {
-                self.world
-                    .state()
-                    .answer(waiting, Err(StoreError::unknown("injected")));
-            }
-            Fault::ErrorThenEffect => {
-                if matches!(call, StoreCall::Save(..)) {
-                    self.late_writes.push((request, call.clone()));
-                }
-                self.world
-                    .state()
-                    .answer(waiting, Err(StoreError::unknown("injected")));
-            }
-            Fault::Timeout => {
-                let mut state = self.world.state();
-                let is_deadline = |other: &&Waiting| {
-                    other.request == request && matches!(other.what, What::Deadline)
-                };
-                match state.waiting.iter().find(is_deadline).cloned() {
-                    Some(deadline) => state.answer(&deadline, Ok(super::world::Reply::Done)),
-                    None => state.answer(waiting, Err(StoreError::unknown("injected"))),
-                }
-            }
-            Fault::CrashBefore | Fault::CrashAfter => {
-                self.running.remove(at);
-                self.world.state().oracle.answered(request, None);
-                return;
-            }
+    /// Polls a request that waits for another request of its own server, or is stuck.
+    fn ask_again(&mut self, at: usize) {
+        let request = self.running[at].request;
+        self.asked_in_vain += 1;
+        if self.asked_in_vain > MAX_IN_VAIN {
+            let mut state = self.world.state();
+            state.oracle.report(
+                Promise::EverythingComesToRest,
+                format!("#{request} waits for nothing"),
+            );
+            return;
         }
         self.poll(at);
     }
 
+    fn answer(&self, waiting: &Waiting, answer: Result<Reply, StoreError>) {
+        self.world.state().answer(waiting, answer);
+    }
+
     /// Runs a request until it waits again or ends.
-    fn poll(&mut self, at: usize) {
+    pub(super) fn poll(&mut self, at: usize) {
         let Running {
             request,
             visitor,
@@ -328,7 +341,7 @@ impl Simulation {
         let has_response = answer.is_some();
         state.oracle.answered(request, answer);
         drop(state);
-        if has_response {
+        if let Some(visitor) = visitor.filter(|_| has_response) {
             self.responses.push((visitor, request));
         }
     }
@@ -341,33 +354,9 @@ impl Simulation {
         if state.rng.f64() < self.fault_rate {
             state.oracle.lost(request);
         } else {
-            self.jars[visitor] = state.oracle.delivered(request, self.jars[visitor].take());
+            let held = self.visitors[visitor].main.take();
+            let new = state.oracle.delivered(request, held.clone());
+            self.visitors[visitor].receives(held, new);
         }
     }
-}
-
-fn server(world: &World, ahead_millis: u64) -> SessionManager {
-    let watcher = world.clone();
-    let config = SessionConfig::builder("a secret for the simulation, 32 bytes or more")
-        .max_age(IDLE)
-        .absolute_timeout(ABSOLUTE)
-        .grace(GRACE)
-        .store_timeout(STORE_TIMEOUT)
-        .on_dropped(move |_| {
-            let mut state = watcher.state();
-            let request = state.current;
-            state.oracle.dropped(request);
-        })
-        .build()
-        .expect("the simulation's configuration is valid");
-    let clock = ServerClock {
-        world: world.clone(),
-        ahead_millis,
-    };
-    let random = SeededRandom(world.clone());
-    SessionManager::builder(config, ScheduledStore(world.clone()))
-        .clock(clock)
-        .insecure_random(random)
-        .build()
-        .unwrap()
 }

@@ -1,6 +1,6 @@
 //! What the servers see of the world: a store, a clock and a generator that the scheduler controls.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,19 +8,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use session_core::store::{
-    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch,
-    async_trait,
+    AddOutcome, DecodeError, Expect, IndexEntry, Record, SaveOptions, SaveOutcome, SessionStore,
+    StoreError, StoreKey, Touch, UserIndex, UserKey, Version,
 };
 use session_core::{Clock, Random, RandomError, Timestamp};
 use session_store_memory::MemoryStore;
 
-use super::oracle::Oracle;
+use super::mix::{Mix, Terms};
+use super::oracle::{Oracle, Promises};
 
-/// The deadline that the servers are configured with; a sleep of this length is that deadline.
-pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(3600);
-
-/// How far the servers' clocks may be apart.
-pub(super) const MAX_SKEW_MILLIS: u64 = 20;
+/// How many servers share the store.
+pub(super) const SERVERS: usize = 3;
 
 /// The state that scheduler, store, clocks and generator share.
 #[derive(Clone)]
@@ -34,6 +32,11 @@ pub(super) struct State {
     /// The request that is being polled.
     pub(super) current: usize,
     pub(super) waiting: Vec<Waiting>,
+    pub(super) terms: Terms,
+    /// How far each server's clock is ahead, in milliseconds.
+    pub(super) ahead: [u64; SERVERS],
+    /// The versions of the records that can't be read any more.
+    pub(super) unreadable: HashSet<Version>,
     answers: HashMap<u64, Result<Reply, StoreError>>,
     next_call: u64,
 }
@@ -49,9 +52,9 @@ pub(super) struct Waiting {
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Store(Box<StoreCall>),
-    /// The deadline over the request's store calls.
-    Deadline,
-    /// A pause of the handler, or of a commit between two tries.
+    /// The deadline over the request's store calls, and when that is.
+    Deadline(u64),
+    /// A pause of the handler, or of the driver between two tries.
     Pause,
 }
 
@@ -61,24 +64,47 @@ pub(super) enum StoreCall {
     Save(StoreKey, Record, Expect, Timestamp),
     Touch(StoreKey, Touch, Timestamp),
     Delete(StoreKey),
+    AddEntry(UserKey, IndexEntry, Option<usize>, Timestamp),
+    RemoveEntry(UserKey, StoreKey),
+    Entries(UserKey, Timestamp),
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
     Loaded(Option<Record>),
     Outcome(SaveOutcome),
+    Added(AddOutcome),
+    Entries(Vec<IndexEntry>),
     Done,
 }
 
+impl Reply {
+    /// The record that came with the answer.
+    fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Loaded(record) => record.as_ref(),
+            Self::Outcome(SaveOutcome::Conflict(record)) => record.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 impl World {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(mix: Mix, seed: u64, checked: Promises) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let terms = mix.terms(&mut rng);
+        let skew = terms.skew_millis();
+        let ahead = [0, skew * 7 / 20, skew];
         Self(Arc::new(Mutex::new(State {
-            rng: fastrand::Rng::with_seed(seed),
+            rng,
             now: 1_000_000,
             store: MemoryStore::new(),
-            oracle: Oracle::default(),
+            oracle: Oracle::new(terms, checked),
             current: 0,
             waiting: Vec::new(),
+            terms,
+            ahead,
+            unreadable: HashSet::new(),
             answers: HashMap::new(),
             next_call: 0,
         })))
@@ -93,7 +119,7 @@ impl World {
         let _ = self.wait_for(What::Pause).await;
     }
 
-    async fn wait_for(&self, what: What) -> Result<Reply, StoreError> {
+    pub(super) async fn wait_for(&self, what: What) -> Result<Reply, StoreError> {
         let call = self.state().submit(what);
         let _withdraw = Withdraw { world: self, call };
         poll_fn(|_| match self.state().answers.remove(&call) {
@@ -104,7 +130,10 @@ impl World {
     }
 
     /// Carries `call` out and shows it to the oracle.
-    pub(super) fn execute(&self, request: usize, call: &StoreCall) -> Reply {
+    ///
+    /// # Errors
+    /// If the answer would be a record that can't be read.
+    pub(super) fn execute(&self, request: usize, call: &StoreCall) -> Result<Reply, StoreError> {
         let store = self.state().store.clone();
         let reply = match call {
             StoreCall::Load(key, now) => Reply::Loaded(ready(store.load(key, *now))),
@@ -120,11 +149,24 @@ impl World {
                 ready(store.delete(key));
                 Reply::Done
             }
+            StoreCall::AddEntry(user, entry, cap, now) => {
+                Reply::Added(ready(store.add(user, *entry, *cap, *now)))
+            }
+            StoreCall::RemoveEntry(user, key) => {
+                ready(store.remove(user, key));
+                Reply::Done
+            }
+            StoreCall::Entries(user, now) => Reply::Entries(ready(store.list(user, *now))),
         };
         let mut state = self.state();
-        let at = Timestamp::from_unix_millis(state.now + MAX_SKEW_MILLIS);
-        state.oracle.observe(request, call, &reply, at);
-        reply
+        let record = reply.record();
+        if record.is_some_and(|record| state.unreadable.contains(&record.version)) {
+            state.oracle.unreadable(request, call);
+            return Err(DecodeError::Corrupt.into());
+        }
+        let now = Timestamp::from_unix_millis(state.now);
+        state.oracle.observe(request, call, &reply, now);
+        Ok(reply)
     }
 }
 
@@ -171,84 +213,26 @@ fn ready<T>(call: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_
     }
 }
 
-/// The store that the servers are given.
-pub(super) struct ScheduledStore(pub(super) World);
-
-#[async_trait]
-impl SessionStore for ScheduledStore {
-    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        match self
-            .0
-            .wait_for(What::Store(Box::new(StoreCall::Load(*key, now))))
-            .await?
-        {
-            Reply::Loaded(record) => Ok(record),
-            other => panic!("a load was answered with {other:?}"),
-        }
-    }
-
-    async fn save(
-        &self,
-        key: &StoreKey,
-        record: Record,
-        options: SaveOptions,
-    ) -> Result<SaveOutcome, StoreError> {
-        let SaveOptions { expect, now, .. } = options;
-        outcome(
-            self.0
-                .wait_for(What::Store(Box::new(StoreCall::Save(
-                    *key, record, expect, now,
-                ))))
-                .await,
-        )
-    }
-
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.0
-            .wait_for(What::Store(Box::new(StoreCall::Delete(*key))))
-            .await
-            .map(|_| ())
-    }
-
-    async fn touch(
-        &self,
-        key: &StoreKey,
-        touch: Touch,
-        now: Timestamp,
-    ) -> Result<SaveOutcome, StoreError> {
-        outcome(
-            self.0
-                .wait_for(What::Store(Box::new(StoreCall::Touch(*key, touch, now))))
-                .await,
-        )
-    }
-}
-
-fn outcome(reply: Result<Reply, StoreError>) -> Result<SaveOutcome, StoreError> {
-    match reply? {
-        Reply::Outcome(outcome) => Ok(outcome),
-        other => panic!("a write was answered with {other:?}"),
-    }
-}
-
 /// One server's clock: the world's, a little off.
 pub(super) struct ServerClock {
     pub(super) world: World,
-    pub(super) ahead_millis: u64,
+    pub(super) server: usize,
 }
 
 impl Clock for ServerClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix_millis(self.world.state().now + self.ahead_millis)
+        let state = self.world.state();
+        Timestamp::from_unix_millis(state.now + state.ahead[self.server])
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let world = self.world.clone();
-        let what = if duration == STORE_TIMEOUT {
-            What::Deadline
-        } else {
-            What::Pause
+        let state = world.state();
+        let what = match duration == state.terms.store_timeout {
+            true => What::Deadline(state.now + state.terms.store_timeout_millis()),
+            false => What::Pause,
         };
+        drop(state);
         Box::pin(async move {
             let _ = world.wait_for(what).await;
         })

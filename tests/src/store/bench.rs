@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use session_core::store::{
-    EndedBy, Expect, Lifetime, LiveRecord, Record, RecordFlags, RecordState, SaveOptions,
-    SaveOutcome, SessionData, SessionStore, StoreError, StoreKey, Touch, Version,
+    EndedBy, Expect, Lifetime, LiveRecord, MoveCause, Record, RecordFlags, RecordState,
+    SaveOptions, SaveOutcome, SessionData, SessionStore, StoreError, StoreKey, Touch, Version,
 };
 use session_core::{Clock as _, SessionUser, SystemClock, Timestamp};
 
@@ -88,7 +88,13 @@ impl<S: SessionStore> Bench<S> {
     pub(super) fn superseded(&self) -> Record {
         let (successor, version) = (fresh_key(), fresh_version());
         let at = just_before(self.now);
-        self.record(RecordState::superseded(successor, version, at, former()))
+        self.record(RecordState::superseded(
+            successor,
+            version,
+            MoveCause::Rotation,
+            at,
+            former(),
+        ))
     }
 
     /// One tombstone of each kind.

@@ -55,7 +55,7 @@ impl<S: SessionStore> Bench<S> {
 }
 
 fn fresh_user() -> UserKey {
-    UserKey::of(&fresh_name())
+    UserKey::of("session_id", &fresh_name())
 }
 
 /// Entries come back as they were added, in order of their addition, and each user has their own. US-2.

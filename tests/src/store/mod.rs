@@ -13,6 +13,7 @@
 mod bench;
 mod cancel;
 mod corrupt;
+mod crowd;
 mod delete;
 mod expiry;
 mod failure;
@@ -31,6 +32,7 @@ mod verdict;
 
 pub use cancel::*;
 pub use corrupt::*;
+pub use crowd::*;
 pub use delete::*;
 pub use expiry::*;
 pub use failure::*;
@@ -146,6 +148,7 @@ macro_rules! __store_clauses {
             a_load_is_never_torn_or_stale
             a_sweep_takes_nothing_that_was_extended
             the_cap_holds_in_a_race
+            a_crowd_at_one_session_gets_through
 
             a_dropped_create_happened_or_did_not
             a_dropped_save_happened_or_did_not

@@ -27,7 +27,7 @@ pub(super) fn fresh_reference() -> SessionRef {
 
 /// Whose session a tombstone stands for: one that no record has had.
 pub(super) fn former() -> FormerSession {
-    let user = UserKey::of(&fresh_name());
+    let user = UserKey::of("session_id", &fresh_name());
     FormerSession::new(Some(fresh_reference()), Some(user))
 }
 

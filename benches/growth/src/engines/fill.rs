@@ -23,12 +23,12 @@ const FIRST_OF_MANY: u64 = 1 << 40;
 
 /// The key of the user whose session has this number.
 pub(super) fn user(n: u64) -> UserKey {
-    UserKey::of(&user_name(n))
+    UserKey::of("session_id", &user_name(n))
 }
 
 /// The key of the user with many sessions.
 pub(super) fn user_with_many() -> UserKey {
-    UserKey::of(MANY)
+    UserKey::of("session_id", MANY)
 }
 
 /// Creates the sessions with these numbers, each of a user of its own, with their entries in the index.
@@ -93,7 +93,7 @@ async fn create(
     }
     let entry = entry(n, now, expires_at);
     index(store)?
-        .add(&UserKey::of(user), entry, None, now)
+        .add(&UserKey::of("session_id", user), entry, None, now)
         .await?;
     match store
         .save(&key(n), record, SaveOptions::new(Expect::Absent, now))

@@ -86,13 +86,54 @@ fn the_host_prefix_comes_with_its_attributes() {
     let mut headers = http::HeaderMap::new();
     config
         .transport()
-        .send(&id, Duration::from_secs(1))
+        .send(&id, Duration::from_secs(1), None)
         .apply(&mut headers);
     let cookie = headers["set-cookie"].to_str().unwrap();
     assert!(cookie.starts_with("__Host-id="), "{cookie}");
     assert!(
         cookie.contains("; Secure") && cookie.contains("; Path=/;") && !cookie.contains("Domain")
     );
+}
+
+/// CK-3, CK-6: a former scope follows the grammar, is not the one that holds now, and is named once.
+#[test]
+fn former_scopes_are_checked() {
+    let now = || good().cookie_domain("example.com");
+    let several = now()
+        .former_cookie_scope(None, "/")
+        .former_cookie_scope(None, "/App")
+        .former_cookie_scope(None, "/app")
+        .former_cookie_scope(Some("www.example.com"), "/");
+    assert!(several.build().is_ok());
+    for path in ["", "app", "/a;b", "/a\r\nX: y"] {
+        let error = error(now().former_cookie_scope(None, path));
+        assert!(
+            error.starts_with("former_cookie_scope: cookie path"),
+            "{error}"
+        );
+    }
+    for domain in ["", ".example.com", "a;b"] {
+        let error = error(now().former_cookie_scope(Some(domain), "/"));
+        assert!(
+            error.starts_with("former_cookie_scope: cookie domain"),
+            "{error}"
+        );
+    }
+    for (same, path) in [
+        (good(), "/"),
+        (good().cookie_path("/app"), "/app"),
+        (good().cookie_host_only().cookie_path("/app"), "/"),
+    ] {
+        assert!(error(same.former_cookie_scope(None, path)).contains("would remove it"));
+    }
+    let same = now().former_cookie_scope(Some("Example.COM"), "/");
+    assert!(error(same).contains("would remove it"));
+    let twice = now()
+        .former_cookie_scope(None, "/app")
+        .former_cookie_scope(None, "/app");
+    assert!(error(twice).contains("called twice"));
+    let impossible = good().cookie_host_only().former_cookie_scope(None, "/app");
+    assert!(error(impossible).contains("leave former_cookie_scope out"));
 }
 
 #[test]

@@ -46,7 +46,15 @@ fn records() -> Vec<Record> {
         RecordState::Live(live),
         RecordState::Live(rich),
         RecordState::Live(labelled),
-        RecordState::superseded(successor, version, time(8), known),
+        RecordState::superseded(successor, version, MoveCause::Rotation, time(8), known),
+        RecordState::superseded(successor, version, MoveCause::LoginAlone, time(8), known),
+        RecordState::superseded(
+            successor,
+            version,
+            MoveCause::LoginAndMore,
+            time(8),
+            FormerSession::default(),
+        ),
         RecordState::ended(
             Timestamp::MAX,
             EndedBy::OwnRequest,
@@ -55,6 +63,7 @@ fn records() -> Vec<Record> {
         RecordState::ended(time(8), EndedBy::OtherSession, known),
         RecordState::ended(time(8), EndedBy::Administrator, known),
         RecordState::ended(time(8), EndedBy::Cap, known),
+        RecordState::ended(time(8), EndedBy::Expiry, known),
     ];
     states
         .map(|state| Record::new(version, time(10), state))
@@ -123,8 +132,8 @@ fn a_newer_format_is_told_apart() {
         let newer = change(tombstone, former_at, 4);
         assert_eq!(newer, Err(DecodeError::NewerFormat));
     }
-    let by_at = records[4].encode().len() - 1;
-    assert_eq!(change(&records[4], by_at, 4), Err(DecodeError::NewerFormat));
+    let by_at = records[6].encode().len() - 1;
+    assert_eq!(change(&records[6], by_at, 5), Err(DecodeError::NewerFormat));
 }
 
 /// SR-3: what a later version may add without being asked for is kept as it is, so that a deployment can be rolled
@@ -151,7 +160,7 @@ fn the_format_does_not_change() {
     let millis = |n: u8| [n, 0, 0, 0, 0, 0, 0, 0];
     let head = |kind: u8| [&[0x53, 2, kind][..], &[9; 16], &millis(10)].concat();
     let ended = [&head(2)[..], &max, &[0, 0]].concat();
-    assert_eq!(records()[4].encode(), ended);
+    assert_eq!(records()[6].encode(), ended);
     let live = records()[0].clone();
     let plain = [
         &head(0)[..],

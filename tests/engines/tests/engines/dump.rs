@@ -65,7 +65,7 @@ async fn visit(manager: &SessionManager) -> Visits {
         let begun = request(manager, "", stores).await;
         let ((), anonymous) = begun.expect("a new session");
         let logs_in = request(manager, &anonymous, |session| async move {
-            session.login(format!("user {}", n % USERS));
+            session.login(format!("user {}", n % USERS))?;
             Ok(())
         });
         let ((), known) = logs_in.await.expect("a login");

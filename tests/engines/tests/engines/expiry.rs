@@ -171,7 +171,7 @@ async fn begin_sessions(store: Arc<dyn SessionStore>, lifetime: Duration) {
 
 async fn log_in(manager: &SessionManager, n: usize) {
     let login = request(manager, "", |session| async move {
-        session.login(format!("user {}", n % USERS));
+        session.login(format!("user {}", n % USERS))?;
         session.set("n", n)
     });
     let ((), cookie) = login.await.expect("a login");

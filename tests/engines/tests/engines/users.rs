@@ -139,7 +139,7 @@ async fn listed(fleet: &Fleet, user: &str) -> BTreeSet<SessionRef> {
 async fn log_in(manager: &SessionManager, user: &str) -> (SessionRef, String) {
     let user = user.to_owned();
     let login = request(manager, "", |session| async move {
-        session.login(user);
+        session.login(user)?;
         // A session has its reference when it is stored.
         session.commit().await?;
         Ok(session.reference())
@@ -251,7 +251,7 @@ impl Device {
                     session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
                 }
                 Habit::Rotate => session.regenerate(),
-                Habit::LogIn => session.login(user),
+                Habit::LogIn => session.login(user)?,
             }
             Ok(())
         };

@@ -108,7 +108,8 @@ impl Extractor<'_> {
                 *header = text(header).replace("session%5Fid", "session_id").into();
             }
             if self.has(SkipsForgedCookies) {
-                *header = text(header).replace("session_id=forged; ", "").into();
+                let forged = format!("session_id={:A<92}; ", "forged");
+                *header = text(header).replace(&forged, "").into();
             }
         }
         let read: Vec<_> = cookies.iter().map(Vec::as_slice).collect();

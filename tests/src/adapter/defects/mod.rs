@@ -24,7 +24,7 @@ use session_core::{SessionConfig, SessionManager};
 use tokio::net::TcpListener;
 
 use adapter::Adapter;
-use parts::{BrokenClock, BrokenStore};
+use parts::{AbortedOnDrop, BrokenClock, BrokenStore, DropsTasks};
 
 /// What one adapter gets wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -34,6 +34,7 @@ pub(crate) enum Defect {
     DropsChangesOnInnerError,
     DropsChangesOn500,
     LogoutLostOnPanic,
+    LogoutLostWhenItsClientLeaves,
     CommitsChangesOnPanic,
     AnswersAlthoughSavingFailed,
     LogoutDoesNotFollow,
@@ -80,6 +81,10 @@ pub(crate) enum Defect {
     ForgetsLifetimes,
     ForgetsTheIndex,
     TouchNeverMisses,
+    ForgetsTouches,
+    LoadsWithATouch,
+    ForgetsSuccessors,
+    TakesEveryEndingForItsOwn,
     NoDeadline,
     OwnClock,
     ClockIsOff,
@@ -109,9 +114,13 @@ impl AdapterHarness for Harness {
             defect,
         };
         let broken = BrokenStore::new(store.clone(), defect);
+        let sessions = SessionManager::builder(config.clone(), broken).clock(clock.clone());
+        let sessions = match defect {
+            Some(Defect::LogoutLostWhenItsClientLeaves) => sessions.spawner(DropsTasks),
+            _ => sessions,
+        };
         let adapter = Arc::new(Adapter {
-            sessions: SessionManager::builder(config.clone(), broken)
-                .clock(clock.clone())
+            sessions: sessions
                 .build()
                 .expect("every configuration of the suite can be served"),
             strangers: SessionManager::builder(config, SpyStore::default())
@@ -127,8 +136,10 @@ impl AdapterHarness for Harness {
             while let Ok((stream, _)) = listener.accept().await {
                 let adapter = adapter.clone();
                 // A panic of the handler ends its connection, and nothing else.
-                let service =
-                    service_fn(move |request| tokio::spawn(adapter.clone().answer(request)));
+                let service = service_fn(move |request| {
+                    let answer = tokio::spawn(adapter.clone().answer(request));
+                    AbortedOnDrop(answer)
+                });
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(connection);

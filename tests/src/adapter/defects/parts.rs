@@ -3,14 +3,16 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use session_conformance::adapter::{SpyStore, TestClock};
 use session_core::store::{
-    AddOutcome, Expect, IndexEntry, Record, RecordState, SaveOptions, SaveOutcome, SessionStore,
-    StoreError, StoreKey, Touch, UserIndex, UserKey, Version, async_trait,
+    AddOutcome, EndedBy, Expect, IndexEntry, Record, RecordState, SaveOptions, SaveOutcome,
+    SessionStore, StoreError, StoreKey, Touch, UserIndex, UserKey, Version, async_trait,
 };
-use session_core::{Clock, SystemClock, Timestamp};
+use session_core::{Clock, Spawner, SystemClock, Task, Timestamp};
+use tokio::task::{JoinError, JoinHandle};
 
 use super::Defect::{self, *};
 
@@ -34,6 +36,33 @@ impl Clock for BrokenClock {
             Some(NoDeadline) => Box::pin(pending()),
             _ => self.inner.sleep(duration),
         }
+    }
+}
+
+/// Loses what outlives its request.
+pub(super) struct DropsTasks;
+
+impl Spawner for DropsTasks {
+    fn spawn(&self, task: Task) -> Result<(), Task> {
+        drop(task);
+        Ok(())
+    }
+}
+
+/// The answer to a request, which ends with the connection as a framework's does.
+pub(super) struct AbortedOnDrop<T>(pub(super) JoinHandle<T>);
+
+impl<T> Future for AbortedOnDrop<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for AbortedOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -70,7 +99,23 @@ impl BrokenStore {
 #[async_trait]
 impl SessionStore for BrokenStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        let record = self.inner.load(key, now).await?;
+        let mut record = self.inner.load(key, now).await?;
+        if let Some(record) = &mut record {
+            match &mut record.state {
+                RecordState::Live(live) if self.has(LoadsWithATouch) => {
+                    let (version, at) = (record.version, live.last_active_at);
+                    let touch = Touch::new(version, version, at, record.expires_at);
+                    self.inner.touch(key, touch, now).await?;
+                }
+                RecordState::Ended { by, .. } if self.has(TakesEveryEndingForItsOwn) => {
+                    *by = EndedBy::OwnRequest;
+                }
+                RecordState::Superseded { successor, .. } if self.has(ForgetsSuccessors) => {
+                    *successor = StoreKey::from_bytes([0; 32]);
+                }
+                _ => {}
+            }
+        }
         match &record {
             None if self.has(AdoptsUnknownIds) => *self.miss() = Some((*key, None)),
             Some(dead)
@@ -146,6 +191,9 @@ impl SessionStore for BrokenStore {
         touch: Touch,
         now: Timestamp,
     ) -> Result<SaveOutcome, StoreError> {
+        if self.has(ForgetsTouches) {
+            return Ok(SaveOutcome::Saved);
+        }
         let outcome = self.inner.touch(key, touch, now).await?;
         match self.defect {
             Some(TouchNeverMisses) => Ok(SaveOutcome::Saved),

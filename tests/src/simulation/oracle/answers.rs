@@ -1,11 +1,11 @@
 //! What must hold when a request has been answered, and when its response reaches the visitor.
 
-use session_core::SessionRef;
 use session_core::store::{RecordState, StoreKey};
+use session_core::{ErrorKind, SessionRef, Timestamp};
 
 use super::Oracle;
 use super::promise::Promise;
-use super::request::RequestLog;
+use super::request::{RequestLog, Sighting, is_late};
 use crate::simulation::requests::Answer;
 
 impl Oracle {
@@ -16,21 +16,39 @@ impl Oracle {
     }
 
     fn check_failure(&mut self, request: usize, answer: &Answer) {
-        if answer.ok {
-            return;
-        }
-        if answer.set_cookie.is_some() {
+        let Some(error) = answer.error else { return };
+        if answer.set_cookie.is_some() && !answer.is_the_handlers {
             self.report(
                 Promise::FailuresSendNoCookie,
                 format!("#{request} failed and sent a cookie"),
             );
         }
-        if !self.faults_happened {
+        if !self.faults_happened && !self.has_cause(request, error) {
             self.report(
                 Promise::FailuresHaveACause,
                 format!("#{request} failed, though nothing had gone wrong"),
             );
         }
+    }
+
+    /// Whether the request may fail though no fault has happened.
+    fn has_cause(&mut self, request: usize, error: ErrorKind) -> bool {
+        if error == ErrorKind::TooManySessions {
+            self.check_refusal(request);
+            return true;
+        }
+        let log = &self.requests[request];
+        let is_others = log.met_unreadable && !log.met_own_unreadable && !log.was_ended_unborn;
+        if is_others && log.kind.login().is_some() && log.dead_when_full.is_some() {
+            self.report(
+                Promise::BadRecordsShieldNobody,
+                format!("login #{request} failed for somebody else's unreadable record"),
+            );
+        }
+        let log = &self.requests[request];
+        let mut created = log.created.iter().filter_map(|key| self.records.get(key));
+        let was_ended = created.any(|record| matches!(record.state, RecordState::Ended { .. }));
+        log.met_unreadable || log.was_ended_unborn || was_ended
     }
 
     fn check_cookie(&mut self, request: usize, answer: &Answer) {
@@ -41,9 +59,13 @@ impl Oracle {
                 Promise::RemovalsEndTheSession,
                 format!("#{request} removed the cookie without having ended the session"),
             ),
+            Some("") if !log.ended_own && !log.had_fault => self.report(
+                Promise::RemovalsAreEarned,
+                format!("#{request} removed the cookie of a session that was dead already"),
+            ),
             Some("") => {}
             Some(value) => self.check_sent_id(request, value),
-            None if answer.ok && rotated => self.report(
+            None if answer.is_ok() && rotated => self.report(
                 Promise::RotationsSendTheNewId,
                 format!("#{request} rotated and didn't send the new id"),
             ),
@@ -54,7 +76,7 @@ impl Oracle {
     /// Checks that the request may send the id in `value`, and remembers which key belongs to it.
     fn check_sent_id(&mut self, request: usize, value: &str) {
         let log = &self.requests[request];
-        if log.cookie.as_deref() == Some(value) {
+        if log.cookies.iter().any(|cookie| cookie == value) {
             if !log.extended {
                 self.report(
                     Promise::CookiesAreEarned,
@@ -82,8 +104,29 @@ impl Oracle {
         let (commits, dropped) = (log.commits, log.dropped);
         let groups = log.kind.groups(request);
         let wanted = groups.iter().filter(|group| !group.is_empty()).count();
-        let stored_too_late = dropped && log.is_late() && commits > 0 && !log.kind.destroys();
-        if answer.ok && !dropped && commits < wanted {
+        let stored_too_late =
+            dropped && log.is_late(self.terms) && commits > 0 && !log.kind.destroys();
+        let sends_id = answer
+            .set_cookie
+            .as_ref()
+            .is_some_and(|value| !value.is_empty());
+        let is_silent = log.kind.login().is_some() && answer.is_ok() && !sends_id;
+        let loses_writes = answer.is_ok() && dropped && wanted > 0 && log.was_ended_elsewhere();
+        if is_silent {
+            self.report(
+                Promise::LoginsSendAnId,
+                format!("login #{request} was a success and sent no id"),
+            );
+        }
+        if loses_writes {
+            self.report(
+                Promise::EndedElsewhereBeginsAnew,
+                format!(
+                    "#{request} came after its session had been ended elsewhere, and was dropped"
+                ),
+            );
+        }
+        if answer.is_ok() && !dropped && commits < wanted {
             self.report(
                 Promise::AcknowledgedIsStored,
                 format!(
@@ -113,15 +156,29 @@ impl Oracle {
         }
     }
 
-    /// The key under which the session lives that this request has ended, as far as its visitor knows.
+    /// The key under which a session lives that this request has ended, as far as its visitor knows.
     fn survivor_of(&self, log: &RequestLog) -> Option<StoreKey> {
         if !log.kind.destroys() || !log.is_acknowledged() {
             return None;
         }
-        let loaded = log.loaded.as_ref()?;
+        let found = log.found.iter();
+        let mut meant = found.filter(|found| {
+            let record = found.record.as_ref();
+            log.key == Some(found.key) || record.is_some_and(|record| record.live().is_some())
+        });
+        meant.find_map(|found| self.survivor(found, log.answered_at))
+    }
+
+    fn survivor(&self, found: &Sighting, answered_at: Timestamp) -> Option<StoreKey> {
+        let loaded = found.record.as_ref()?;
         // A tombstone lasts as long as the record that it replaced would have. A logout that takes longer may find
         // the tombstone gone, and with it the way to the session's new id.
-        if loaded.is_expired(log.answered_at) {
+        if loaded.is_expired(answered_at) {
+            return None;
+        }
+        // After the grace time an id that was superseded is a stranger's.
+        let is_superseded = matches!(loaded.state, RecordState::Superseded { .. });
+        if is_superseded && !is_late(Some(loaded), found.at, self.terms) {
             return None;
         }
         // The tombstone of an ended session names no new id. A logout as slow as that leaves one behind, and then
@@ -129,22 +186,28 @@ impl Oracle {
         if matches!(loaded.state, RecordState::Ended { .. }) {
             return None;
         }
-        let (key, record) = self.newest(log.key?);
-        let is_alive = record?.live().is_some() && !record?.is_expired(self.latest);
-        is_alive.then_some(key)
+        let (key, record) = self.newest(found.key);
+        // Who had the id before its owner logged in doesn't sign the owner out with it.
+        if self.users.get(&key) != self.users.get(&found.key) {
+            return None;
+        }
+        self.is_in_use(record?).then_some(key)
     }
 
     /// Checks the cookie in a response that reaches a visitor, and notes whether the visitor now has the
     /// newest id. `held` is the cookie that the visitor has so far, and `new` the one that replaces it.
     pub(super) fn check_delivery(&mut self, request: usize, held: Option<&str>, new: Option<&str>) {
         let log = &self.requests[request];
-        let came_with = log.cookie.as_deref();
+        let came_with = |cookie: &str| log.cookies.iter().any(|other| other == cookie);
         // A browser that got a newer cookie while the request was under way must not lose that one.
         let takes_away =
-            held.is_some_and(|held| self.is_live(held)) && held != came_with && held != new;
-        let sends_its_own_again = new.is_some() && new == came_with;
-        let may_take_away =
-            log.kind.destroys() || log.rotated || log.is_first_visit() || sends_its_own_again;
+            held.is_some_and(|held| self.is_live(held) && !came_with(held)) && held != new;
+        let sends_its_own_again = new.is_some_and(came_with);
+        let may_take_away = log.kind.destroys()
+            || log.kind.login().is_some()
+            || log.rotated
+            || log.is_first_visit(self.terms)
+            || sends_its_own_again;
         if takes_away && !may_take_away {
             self.report(
                 Promise::LiveCookiesStay,
@@ -174,7 +237,7 @@ impl Oracle {
     }
 
     /// Whether a live record lies under the id in the cookie itself.
-    fn is_live(&self, cookie: &str) -> bool {
+    pub(super) fn is_live(&self, cookie: &str) -> bool {
         let key = self.sent.get(cookie);
         let record = key.and_then(|key| self.records.get(key));
         record.is_some_and(|record| record.live().is_some())

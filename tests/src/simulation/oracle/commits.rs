@@ -5,38 +5,76 @@
 use session_core::store::{LiveRecord, Record, RecordState, StoreKey};
 use session_core::{SessionRef, Timestamp};
 
+use super::logins::user_of;
 use super::promise::Promise;
 use super::{Lineage, Oracle};
 use crate::simulation::requests::Data;
 
 impl Oracle {
     /// A live record was put where nothing was. It is a new session, or the new record of a rotation.
-    pub(super) fn created(&mut self, request: usize, key: StoreKey, live: &LiveRecord) {
+    pub(super) fn created(
+        &mut self,
+        request: usize,
+        key: StoreKey,
+        live: &LiveRecord,
+        expires_at: Timestamp,
+    ) {
         self.requests[request].created.push(key);
-        match self.sessions.get(&live.reference) {
+        self.check_login(request, key, live, expires_at);
+        match self.origin_of(request, live) {
             None => self.began(request, key, live),
-            Some(lineage) => {
-                let (began_at, old_key) = (lineage.created_at, lineage.key);
-                self.rotation_prepared(key, live, began_at, old_key);
-            }
+            Some(session) => self.rotation_prepared(key, live, session),
         }
+    }
+
+    /// The session whose new record this is, by the reference that it has so far: a visitor's session gets another one
+    /// when somebody logs in there.
+    fn origin_of(&mut self, request: usize, live: &LiveRecord) -> Option<SessionRef> {
+        if self.sessions.contains_key(&live.reference) {
+            return Some(live.reference);
+        }
+        if let Some(before) = self.renamed.get(&live.reference) {
+            return Some(*before);
+        }
+        if let Some(after) = self.former.get(&live.reference) {
+            return Some(*after);
+        }
+        let log = &self.requests[request];
+        log.kind.login()?;
+        let loaded = log.loaded.as_ref()?.live()?;
+        let before = loaded.reference;
+        // Somebody else may have moved it meanwhile; then this record will be taken back.
+        let is_moved = loaded.user.is_none() && loaded.created_at == live.created_at;
+        is_moved.then(|| {
+            self.renamed.insert(live.reference, before);
+            before
+        })
     }
 
     /// A session began.
     fn began(&mut self, request: usize, key: StoreKey, live: &LiveRecord) {
         let log = &mut self.requests[request];
         log.began_at = Some(live.created_at);
-        // A logout that came late may start a session afterwards: its visitor meant to leave the old one.
-        if log.is_late() && !log.kind.destroys() {
+        // A logout that came late may start a session afterwards: its visitor meant to leave the old one. A login
+        // starts afresh where it can't go on.
+        let may_begin = log.kind.destroys() || log.kind.login().is_some();
+        if log.is_late(self.terms) && !may_begin {
             self.report(
                 Promise::LateRequestsStoreNothing,
                 format!("#{request} came with a dead id and stored a session"),
             );
         }
+        self.check_repeated_login(request);
+        let kind = self.requests[request].session_kind;
         let data = self.commit(request, Data::new());
         self.check_data(key, live, &data);
+        let user = user_of(live);
         let lineage = Lineage {
             created_at: live.created_at,
+            absolute_from: live.absolute_from,
+            user,
+            users: user.into_iter().collect(),
+            kind,
             key,
             data,
             undelivered: false,
@@ -44,18 +82,24 @@ impl Oracle {
         self.sessions.insert(live.reference, lineage);
     }
 
-    /// A rotation put the session's new record under `key`, beside the one under `old_key`. The rotation counts
+    /// A record was taken back by the request that created it. If a session began with it, that doesn't count.
+    pub(super) fn forget_beginning(&mut self, request: usize, key: StoreKey) {
+        let before = self.sessions.len();
+        self.sessions.retain(|_, lineage| lineage.key != key);
+        if self.sessions.len() < before {
+            self.requests[request].commits -= 1;
+        }
+    }
+
+    /// A rotation put the session's new record under `key`, beside the one under the old key. The rotation counts
     /// only once the old id has died, so that the data isn't compared yet.
-    fn rotation_prepared(
-        &mut self,
-        key: StoreKey,
-        live: &LiveRecord,
-        began_at: Timestamp,
-        old_key: StoreKey,
-    ) {
-        let old = self.records.get(&old_key).map(|record| &record.state);
+    fn rotation_prepared(&mut self, key: StoreKey, live: &LiveRecord, session: SessionRef) {
+        let Some(lineage) = self.sessions.get(&session) else {
+            return;
+        };
+        let old = self.records.get(&lineage.key).map(|record| &record.state);
         let old_is_dead = matches!(old, Some(RecordState::Superseded { .. }));
-        if began_at != live.created_at {
+        if lineage.created_at != live.created_at {
             self.report(
                 Promise::AbsoluteTimeoutHolds,
                 format!("the rotation to {key} moved the session's beginning"),
@@ -66,10 +110,22 @@ impl Oracle {
                 format!("{key} was created when the old id was dead already"),
             );
         }
+        // Lists show it from now on.
+        if let Some(lineage) = self.sessions.get_mut(&session) {
+            lineage.users.extend(user_of(live));
+        }
     }
 
     /// A live record was replaced by a live record.
     pub(super) fn updated(&mut self, request: usize, key: StoreKey, live: &LiveRecord) {
+        let names = [&self.renamed, &self.former];
+        if names
+            .iter()
+            .any(|names| names.contains_key(&live.reference))
+        {
+            // The new record of a login, or of a rotation that a login was faster than, as below.
+            return;
+        }
         let Some(lineage) = self.sessions.get(&live.reference) else {
             return self.report(
                 Promise::WritesFindTheirSession,
@@ -99,9 +155,16 @@ impl Oracle {
                 format!("{key} was superseded, and no session lived there"),
             );
         };
+        self.check_chain(request, key, successor);
         let data = self.commit(request, self.sessions[&session].data.clone());
-        match self.records.get(&successor).and_then(Record::live).cloned() {
-            Some(live) => self.check_data(successor, &live, &data),
+        match self.records.get(&successor).cloned() {
+            // Somebody who found the new record by way of its user may have ended it already.
+            Some(new) => {
+                if let Some(live) = new.live() {
+                    self.check_data(successor, live, &data);
+                    self.check_move(request, session, successor, live);
+                }
+            }
             None => self.report(
                 Promise::NewIdBeforeOldDies,
                 format!("{key} was superseded by {successor}, where nothing lives"),
@@ -109,8 +172,55 @@ impl Oracle {
         }
         self.requests[request].rotated = true;
         self.successors.insert(key, successor);
+        let new = self.records.get(&successor).and_then(Record::live);
+        let new = new.map(|live| (live.absolute_from, user_of(live)));
+        let renamed = self.records.get(&successor).and_then(Record::live);
+        let renamed = renamed.map(|live| live.reference);
+        let session = match renamed.filter(|name| self.renamed.remove(name).is_some()) {
+            Some(name) => {
+                let lineage = self.sessions.remove(&session);
+                self.sessions.extend(lineage.map(|lineage| (name, lineage)));
+                self.former.insert(session, name);
+                if self.spoiled.contains(&session) {
+                    self.spoiled.insert(name);
+                }
+                name
+            }
+            None => session,
+        };
         if let Some(lineage) = self.sessions.get_mut(&session) {
             (lineage.key, lineage.data, lineage.undelivered) = (successor, data, true);
+            if let Some((absolute_from, user)) = new {
+                (lineage.absolute_from, lineage.user) = (absolute_from, user);
+                lineage.users.extend(user);
+            }
+        }
+    }
+
+    /// Checks what a session takes along to its new id.
+    fn check_move(
+        &mut self,
+        request: usize,
+        session: SessionRef,
+        key: StoreKey,
+        live: &LiveRecord,
+    ) {
+        let Some(lineage) = self.sessions.get(&session) else {
+            return;
+        };
+        let (before, absolute_from) = (lineage.user, lineage.absolute_from);
+        let is_login = self.requests[request].kind.login().is_some();
+        if live.absolute_from != absolute_from && !is_login {
+            self.report(
+                Promise::AbsoluteTimeoutHolds,
+                format!("the rotation to {key} moved the beginning of the absolute timeout"),
+            );
+        }
+        if user_of(live) != before && live.reference == session {
+            self.report(
+                Promise::ReferencesFollowTheUser,
+                format!("{key} is another user's, and has the reference of the session before"),
+            );
         }
     }
 
@@ -122,6 +232,9 @@ impl Oracle {
 
     /// Counts a commit of the request. Returns `data` with the changes that this commit had to write.
     fn commit(&mut self, request: usize, mut data: Data) -> Data {
+        if self.changes_user(request) {
+            data.clear();
+        }
         let log = &mut self.requests[request];
         let groups = log.kind.groups(request);
         let group = groups.get(log.commits);

@@ -1,6 +1,6 @@
 //! How the trace of a violation shows calls, replies and answers.
 
-use session_core::store::{RecordState, SaveOutcome};
+use session_core::store::{AddOutcome, RecordState, SaveOutcome};
 
 use crate::simulation::requests::Answer;
 use crate::simulation::world::{Reply, StoreCall};
@@ -17,14 +17,26 @@ pub(super) fn show_call(call: &StoreCall) -> String {
             format!("touch {key} until {}", touch.expires_at.as_unix_millis())
         }
         StoreCall::Delete(key) => format!("delete {key}"),
+        StoreCall::AddEntry(user, entry, cap, _) => {
+            format!("list {} for {user}, cap {cap:?}", entry.key)
+        }
+        StoreCall::RemoveEntry(user, key) => format!("unlist {key} for {user}"),
+        StoreCall::Entries(user, _) => format!("entries of {user}"),
     }
 }
 
 fn show_state(state: &RecordState) -> String {
     match state {
-        RecordState::Live(live) => format!("{:?}", String::from_utf8_lossy(live.data.as_json())),
+        RecordState::Live(live) => {
+            let data = String::from_utf8_lossy(live.data.as_json());
+            match &live.user {
+                Some(user) => format!("{data:?} of {}", user.name),
+                None => format!("{data:?}"),
+            }
+        }
         RecordState::Superseded { successor, .. } => format!("superseded by {successor}"),
-        _ => "ended".to_owned(),
+        RecordState::Ended { by, .. } => format!("ended by {by:?}"),
+        _ => "in an unknown state".to_owned(),
     }
 }
 
@@ -36,16 +48,25 @@ pub(super) fn show_reply(reply: &Reply) -> &'static str {
         Reply::Outcome(SaveOutcome::Saved) => "saved",
         Reply::Outcome(SaveOutcome::Conflict(_)) => "conflict",
         Reply::Outcome(_) => "missing",
+        Reply::Added(AddOutcome::Full(_)) => "full",
+        Reply::Added(_) => "added",
+        Reply::Entries(_) => "entries",
         Reply::Done => "done",
     }
 }
 
 /// Shows how a request ended; without an answer its server crashed.
 pub(super) fn show_answer(answer: Option<&Answer>, dropped: bool) -> String {
-    let Some(Answer { ok, set_cookie }) = answer else {
+    let Some(Answer {
+        error, set_cookie, ..
+    }) = answer
+    else {
         return "crashed".to_owned();
     };
-    let status = if *ok { 200 } else { 503 };
+    let status = match error {
+        None => "200".to_owned(),
+        Some(error) => format!("{error:?}"),
+    };
     let cookie = match set_cookie.as_deref() {
         None => "no cookie",
         Some("") => "removal",

@@ -3,11 +3,14 @@
 //! Each function compares the call with the model first, and then brings the model up to date.
 
 use session_core::Timestamp;
-use session_core::store::{Expect, LiveRecord, Record, RecordState, SaveOutcome, StoreKey, Touch};
+use session_core::store::{
+    Expect, Lifetime, LiveRecord, Record, RecordState, SaveOutcome, StoreKey, Touch,
+};
 
 use super::Oracle;
+use super::logins::user_of;
 use super::promise::Promise;
-use crate::simulation::schedule::ABSOLUTE;
+use super::request::Sighting;
 
 impl Oracle {
     pub(super) fn loaded(
@@ -26,22 +29,27 @@ impl Oracle {
         }
         let log = &mut self.requests[request];
         // A commit loads too, for instance after an error. What it finds isn't what the request came with.
-        if log.loaded.is_none() && log.created.is_empty() {
-            (log.loaded, log.loaded_at) = (found.cloned(), at);
-            log.key.get_or_insert(key);
+        let is_new = log.found.iter().all(|found| found.key != key);
+        if !log.is_opened && is_new {
+            let record = found.cloned();
+            log.found.push(Sighting { key, record, at });
         }
     }
 
     pub(super) fn saved(&mut self, request: usize, key: StoreKey, record: &Record, expect: Expect) {
         match (&record.state, expect) {
-            (RecordState::Live(live), Expect::Absent) => self.created(request, key, live),
+            (RecordState::Live(live), Expect::Absent) => {
+                self.created(request, key, live, record.expires_at);
+            }
             (RecordState::Live(live), Expect::Version(_)) => self.updated(request, key, live),
             (RecordState::Superseded { successor, .. }, _) => {
                 self.superseded(request, key, *successor);
             }
-            _ => {
+            (RecordState::Ended { by, .. }, _) => {
                 self.dead.entry(key).or_insert("ended");
+                self.ended(request, key, *by);
             }
+            _ => {}
         }
         self.written(key, record.clone());
     }
@@ -60,8 +68,9 @@ impl Oracle {
         self.requests[request].extended = true;
     }
 
-    pub(super) fn deleted(&mut self, key: StoreKey) {
+    pub(super) fn deleted(&mut self, request: usize, key: StoreKey) {
         self.records.remove(&key);
+        self.forget_beginning(request, key);
         self.dead.entry(key).or_insert("taken back");
     }
 
@@ -99,8 +108,10 @@ impl Oracle {
         }
         if let Some(live) = record.live() {
             self.check_life(key, record.expires_at, live);
+            self.users.insert(key, user_of(live));
         }
         self.records.insert(key, record);
+        self.check_listed(key);
     }
 
     /// What holds for every write that leaves a session alive until `expires_at`.
@@ -111,17 +122,24 @@ impl Oracle {
                 format!("{key} lives again; it was {why}"),
             );
         }
-        if expires_at > live.created_at.saturating_add(ABSOLUTE) {
+        let absolute = live
+            .lifetime
+            .map_or(self.terms.absolute, Lifetime::absolute);
+        if expires_at > live.absolute_from.saturating_add(absolute) {
             self.report(
                 Promise::AbsoluteTimeoutHolds,
                 format!("{key} outlives the absolute timeout"),
             );
         }
-        let shortens = self.records.get(&key).is_some_and(|before| {
+        // A rotation may bring its new record up to date with a clock that has been set back; nobody knows it yet.
+        let session = self.sessions.get(&live.reference);
+        let is_known = session.is_some_and(|session| session.key == key);
+        let before = self.records.get(&key);
+        let shortens = before.is_some_and(|before| {
             let is_same = before
                 .live()
                 .is_some_and(|old| old.reference == live.reference);
-            is_same && expires_at < before.expires_at
+            is_same && is_known && expires_at < before.expires_at
         });
         if shortens {
             self.report(

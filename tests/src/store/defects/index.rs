@@ -77,7 +77,7 @@ impl TestStore {
 
     fn change(&self, user: &UserKey, change: impl FnOnce(&mut Vec<IndexEntry>)) {
         let user = match self.has(IndexMixesUsers) {
-            true => UserKey::of("everybody"),
+            true => UserKey::of("session_id", "everybody"),
             false => *user,
         };
         let mut index = lock(&self.engine.index);
