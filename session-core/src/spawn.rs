@@ -67,17 +67,18 @@ impl Outliving {
             self.end();
             return self.events.commit_cut_off();
         }
-        let this = self.clone();
+        // Made here: a runtime that is about to stop may drop the task before it has run.
+        let place = Place {
+            outliving: self.clone(),
+            has_run: false,
+        };
         let task = Box::pin(async move {
-            let _ended = EndOnDrop(this);
+            let mut place = place;
+            place.has_run = true;
             work.await;
+            drop(place);
         });
-        if let Err(task) = self.spawner.spawn(task) {
-            // It has never run, so that its guard isn't there yet.
-            drop(task);
-            self.end();
-            self.events.commit_cut_off();
-        }
+        drop(self.spawner.spawn(task));
     }
 
     /// Waits until everything that has outlived its request has come to its end.
@@ -98,11 +99,18 @@ impl Outliving {
     }
 }
 
-struct EndOnDrop(Arc<Outliving>);
+/// What work that outlives its request takes up, until it is dropped.
+struct Place {
+    outliving: Arc<Outliving>,
+    has_run: bool,
+}
 
-impl Drop for EndOnDrop {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.end();
+        if !self.has_run {
+            self.outliving.events.commit_cut_off();
+        }
+        self.outliving.end();
     }
 }
 
@@ -150,5 +158,33 @@ impl<T: Send + 'static> Drop for Outlive<T> {
         {
             self.outliving.spawn(async move { drop(work.await) });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::time::SystemClock;
+
+    /// A runtime that is about to stop.
+    struct Discards;
+
+    impl Spawner for Discards {
+        fn spawn(&self, task: Task) -> Result<(), Task> {
+            drop(task);
+            Ok(())
+        }
+    }
+
+    /// CM-4: work that was taken and never ran keeps nobody waiting.
+    #[test]
+    fn what_never_runs_is_not_waited_for() {
+        let events = Arc::new(Events::new(Arc::new(SystemClock)));
+        let outliving = Outliving::new(Arc::new(Discards), events);
+        outliving.spawn(async {});
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(pin!(outliving.drain()).poll(&mut cx).is_ready());
     }
 }

@@ -119,6 +119,7 @@ pub(super) async fn end(
             .as_ref()
             .is_some_and(|record| !record.is_expired(io.now()));
         let former = former.unwrap_or(FormerSession::new(None, ending.owner));
+        let lay_there = record.is_some();
         let written = write_tombstone(io, &key, record, ending.by, former)?.await;
         there = match written {
             Ok(SaveOutcome::Saved) => {
@@ -127,6 +128,8 @@ pub(super) async fn end(
                 }
                 return Ok(was_alive);
             }
+            // Where nothing lay, nothing can be missing.
+            Ok(SaveOutcome::Missing) if !lay_there => return Err(broken_contract()),
             Ok(SaveOutcome::Missing) => Ok(None),
             Ok(SaveOutcome::Conflict(current)) => {
                 conflicts += 1;

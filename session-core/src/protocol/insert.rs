@@ -70,10 +70,7 @@ pub(super) async fn insert(
         }
         match ended_by(current.as_deref()) {
             Some(EndedBy::Cap | EndedBy::Expiry) => evicted += 1,
-            Some(_) => {
-                let message = "the user's sessions were ended while this one began";
-                return Err(Error::new(ErrorKind::Conflict, message));
-            }
+            Some(_) => return Err(ended_meanwhile()),
             None => taken += 1,
         }
         if taken == MAX_DRAWS {
@@ -86,8 +83,15 @@ pub(super) async fn insert(
     }
 }
 
-/// Who ended the session before it was there, if somebody did.
-fn ended_by(current: Option<&Record>) -> Option<EndedBy> {
+/// The error of a login whose session was ended on purpose before the login was over: whoever ended all sessions of the
+/// user meant this one too.
+pub(super) fn ended_meanwhile() -> Error {
+    let message = "the user's sessions were ended while this one began";
+    Error::new(ErrorKind::Conflict, message)
+}
+
+/// Who ended the session before its login was over, if somebody did.
+pub(super) fn ended_by(current: Option<&Record>) -> Option<EndedBy> {
     match &current?.state {
         RecordState::Ended { by, .. } => Some(*by),
         RecordState::Live(_) | RecordState::Superseded { .. } => None,

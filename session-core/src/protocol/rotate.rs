@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use super::found::{LiveSession, StoredSession};
-use super::insert::insert;
+use super::insert::{ended_by, ended_meanwhile, insert};
 use super::io::{Io, MAX_CONFLICTS, MAX_ERRORS, Wait, too_many_conflicts};
 use super::outcome::{ClientChange, Outcome};
 use super::wishes::Wishes;
@@ -26,7 +26,8 @@ use crate::data::View;
 use crate::error::{Error, ErrorKind};
 use crate::events::Done;
 use crate::store::{
-    Expect, LiveRecord, MoveCause, Record, RecordState, SaveOutcome, StoreError, StoreErrorKind,
+    EndedBy, Expect, LiveRecord, MoveCause, Record, RecordState, SaveOutcome, StoreError,
+    StoreErrorKind,
 };
 
 /// How a rotation ended.
@@ -131,9 +132,19 @@ pub(super) async fn rotate(
                 let expect = Expect::Version(new.version);
                 match io.save(&new.key, merged.to_record(), expect).await? {
                     SaveOutcome::Saved => (*old, new) = (fresh, merged),
+                    SaveOutcome::Missing => return Ok(Rotated::Lost(None)),
                     // Somebody found the new id by way of the user, and ended it.
-                    SaveOutcome::Conflict(_) | SaveOutcome::Missing => {
-                        return Ok(Rotated::Lost(None));
+                    SaveOutcome::Conflict(ended) => {
+                        let ended = match ended {
+                            Some(record) => Some(*record),
+                            None => io.load_earlier(&new.key).await?,
+                        };
+                        let by = ended_by(ended.as_ref());
+                        return match by {
+                            Some(EndedBy::Cap | EndedBy::Expiry) | None => Ok(Rotated::Lost(None)),
+                            Some(_) if wishes.login.is_none() => Ok(Rotated::Lost(None)),
+                            Some(_) => Err(ended_meanwhile()),
+                        };
                     }
                 }
             }

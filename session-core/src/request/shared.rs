@@ -134,7 +134,12 @@ impl Shared {
             drop(refused);
             error
         })?;
-        Ok(choose(wanted))
+        let is_ending_only = self.state().is_ending_only();
+        let chosen = choose(wanted);
+        Ok(match is_ending_only {
+            true => chosen.and_then(Commit::only_the_end),
+            false => chosen,
+        })
     }
 
     /// Finishes a request that has nothing to write, which is most of them. Whether there is something to write, and

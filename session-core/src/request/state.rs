@@ -250,6 +250,12 @@ impl RequestState {
         })
     }
 
+    /// Whether the commit that was begun comes after a failed one. Then it ends the session, and begins nothing whose id
+    /// couldn't be sent.
+    pub(super) fn is_ending_only(&self) -> bool {
+        matches!(self.phase, CommitPhase::EndingAfter(_))
+    }
+
     /// Takes note of how a commit ended. What was wanted while it ran is laid over what it left.
     pub(super) fn end_commit(&mut self, result: Result<Outcome, Error>) -> Result<(), Error> {
         let outcome = match (&self.phase, result) {

@@ -11,7 +11,10 @@ use session_core::{CommitStatus, Error, ErrorKind, Random, RandomError, Session,
 use crate::scene::{Response, Scene, SpyStore, TestClock, config};
 
 /// Runs a handler that may wait, with the scene's cookie.
-async fn request<T>(scene: &Scene, act: impl AsyncFnOnce(Session) -> T) -> (T, Response) {
+pub(crate) async fn request<T>(
+    scene: &Scene,
+    act: impl AsyncFnOnce(Session) -> T,
+) -> (T, Response) {
     let header = scene
         .jar
         .as_ref()

@@ -9,6 +9,7 @@
 mod cancel;
 mod commit;
 mod cookies;
+mod failures;
 mod floods;
 mod log;
 mod scene;

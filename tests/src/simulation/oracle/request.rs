@@ -12,6 +12,8 @@ pub(super) struct Sighting {
     pub(super) key: StoreKey,
     pub(super) record: Option<Record>,
     pub(super) at: Timestamp,
+    /// The latest time that any clock had shown by then: a clock may be set back while a request is under way.
+    pub(super) latest: Timestamp,
 }
 
 /// One request, from its start to its answer.
@@ -32,6 +34,7 @@ pub(super) struct RequestLog {
     /// The record that it found there, alive or dead.
     pub(super) loaded: Option<Record>,
     pub(super) loaded_at: Timestamp,
+    pub(super) loaded_by: Timestamp,
     /// The keys under which it created a record, for a new session or for a rotation.
     pub(super) created: Vec<StoreKey>,
     /// When the session began that it started.
@@ -81,6 +84,7 @@ impl RequestLog {
             key: None,
             loaded: None,
             loaded_at: Timestamp::default(),
+            loaded_by: Timestamp::default(),
             created: Vec::new(),
             began_at: None,
             extended: false,
@@ -121,8 +125,9 @@ impl RequestLog {
                     .or_else(|| self.found.iter().rfind(known))
             }
         };
-        if let Some(Sighting { key, record, at }) = chosen {
-            (self.key, self.loaded, self.loaded_at) = (Some(*key), record.clone(), *at);
+        if let Some(found) = chosen {
+            (self.key, self.loaded) = (Some(found.key), found.record.clone());
+            (self.loaded_at, self.loaded_by) = (found.at, found.latest);
         }
     }
 
@@ -155,7 +160,7 @@ impl RequestLog {
     /// Whether `record` had expired, by the server's clock, when the request began a session of its own in place of
     /// it. That clock may have been set back between the load and the beginning.
     fn outlasted(&self, record: &Record) -> bool {
-        let expired = |now| record.is_expired(now) || record.is_expired(self.loaded_at);
+        let expired = |now| record.is_expired(now) || record.is_expired(self.loaded_by);
         self.began_at.is_some_and(expired)
     }
 }
