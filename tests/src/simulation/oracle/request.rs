@@ -1,7 +1,7 @@
 //! What the oracle knows about one request.
 
 use session_core::Timestamp;
-use session_core::store::{EndedBy, Record, RecordState, StoreKey};
+use session_core::store::{EndedBy, LiveRecord, Record, RecordState, StoreKey};
 
 use super::endings::Meant;
 use crate::simulation::mix::Terms;
@@ -12,8 +12,6 @@ pub(super) struct Sighting {
     pub(super) key: StoreKey,
     pub(super) record: Option<Record>,
     pub(super) at: Timestamp,
-    /// The latest time that any clock had shown by then: a clock may be set back while a request is under way.
-    pub(super) latest: Timestamp,
 }
 
 /// One request, from its start to its answer.
@@ -34,7 +32,6 @@ pub(super) struct RequestLog {
     /// The record that it found there, alive or dead.
     pub(super) loaded: Option<Record>,
     pub(super) loaded_at: Timestamp,
-    pub(super) loaded_by: Timestamp,
     /// The keys under which it created a record, for a new session or for a rotation.
     pub(super) created: Vec<StoreKey>,
     /// When the session began that it started.
@@ -84,7 +81,6 @@ impl RequestLog {
             key: None,
             loaded: None,
             loaded_at: Timestamp::default(),
-            loaded_by: Timestamp::default(),
             created: Vec::new(),
             began_at: None,
             extended: false,
@@ -125,9 +121,8 @@ impl RequestLog {
                     .or_else(|| self.found.iter().rfind(known))
             }
         };
-        if let Some(found) = chosen {
-            (self.key, self.loaded) = (Some(found.key), found.record.clone());
-            (self.loaded_at, self.loaded_by) = (found.at, found.latest);
+        if let Some(Sighting { key, record, at }) = chosen {
+            (self.key, self.loaded, self.loaded_at) = (Some(*key), record.clone(), *at);
         }
     }
 
@@ -152,15 +147,20 @@ impl RequestLog {
     /// documentation says, and so take each other's cookie away.
     pub(super) fn is_first_visit(&self, terms: Terms) -> bool {
         let found = self.loaded.as_ref();
-        let found_live =
-            found.is_some_and(|record| record.live().is_some() && !self.outlasted(record));
+        let found_live = found.is_some_and(|record| {
+            // By a clock that was set back since, a session can be dated too far ahead.
+            let is_in_time = |live: &LiveRecord| {
+                live.last_active_at <= self.loaded_at.saturating_add(terms.tolerance)
+            };
+            record.live().is_some_and(is_in_time) && !self.outlasted(record)
+        });
         !found_live && !self.is_late(terms)
     }
 
     /// Whether `record` had expired, by the server's clock, when the request began a session of its own in place of
     /// it. That clock may have been set back between the load and the beginning.
     fn outlasted(&self, record: &Record) -> bool {
-        let expired = |now| record.is_expired(now) || record.is_expired(self.loaded_by);
+        let expired = |now| record.is_expired(now) || record.is_expired(self.loaded_at);
         self.began_at.is_some_and(expired)
     }
 }

@@ -27,18 +27,12 @@ impl Oracle {
                 format!("a load of {key} isn't what was saved"),
             );
         }
-        let latest = self.latest;
         let log = &mut self.requests[request];
         // A commit loads too, for instance after an error. What it finds isn't what the request came with.
         let is_new = log.found.iter().all(|found| found.key != key);
         if !log.is_opened && is_new {
             let record = found.cloned();
-            log.found.push(Sighting {
-                key,
-                record,
-                at,
-                latest,
-            });
+            log.found.push(Sighting { key, record, at });
         }
     }
 
