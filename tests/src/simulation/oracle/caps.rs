@@ -12,8 +12,7 @@ impl Oracle {
             .iter()
             .filter(|entry| entry.reference != own.reference);
         let dead = others.filter(|entry| !self.may_live(entry));
-        let dead = dead.map(|entry| entry.key).collect();
-        self.requests[request].dead_when_full = Some(dead);
+        self.requests[request].dead_when_full = Some(dead.copied().collect());
     }
 
     /// Whether the session of an entry lives, or may turn out to live.
@@ -34,7 +33,11 @@ impl Oracle {
         let log = &self.requests[request];
         let mut dead = log.dead_when_full.iter().flatten();
         // A fault may keep a login from freeing a dead session's place.
-        dead.any(|key| self.index.contains_key(key)) && !log.had_fault
+        let is_free = dead.any(|entry| {
+            // What a rotation that lost has taken back since looks like a login that is about to write its record.
+            self.index.contains_key(&entry.key) && !self.may_live(entry)
+        });
+        is_free && !log.had_fault
     }
 
     pub(super) fn check_refusal(&mut self, request: usize) {

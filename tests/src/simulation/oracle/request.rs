@@ -1,7 +1,7 @@
 //! What the oracle knows about one request.
 
 use session_core::Timestamp;
-use session_core::store::{EndedBy, LiveRecord, Record, RecordState, StoreKey};
+use session_core::store::{EndedBy, IndexEntry, LiveRecord, Record, RecordState, StoreKey};
 
 use super::endings::Meant;
 use crate::simulation::mix::Terms;
@@ -48,7 +48,7 @@ pub(super) struct RequestLog {
     pub(super) ending: Option<Ending>,
     pub(super) meant: Vec<Meant>,
     /// Its login found the user's places taken, some of them by what was certainly dead.
-    pub(super) dead_when_full: Option<Vec<StoreKey>>,
+    pub(super) dead_when_full: Option<Vec<IndexEntry>>,
     /// Somebody ended the session before its record was there.
     pub(super) was_ended_unborn: bool,
     /// It met a record that can't be read.
