@@ -17,7 +17,9 @@ use super::found::Found;
 use super::io::{Io, MAX_CONFLICTS, MAX_ERRORS, Wait, broken_contract, too_many_conflicts};
 use crate::error::Error;
 use crate::id::{SessionRef, StoreKey, UserKey};
-use crate::store::{EndedBy, Expect, FormerSession, Record, RecordState, SaveOutcome, StoreError};
+use crate::store::{
+    EndedBy, Expect, FormerSession, MoveCause, Record, RecordState, SaveOutcome, StoreError,
+};
 
 /// How many rotations an ending follows.
 const MAX_CHAIN: u32 = 1_000;
@@ -104,6 +106,12 @@ pub(super) async fn end(
         }
         match record.as_ref().map(|record| &record.state) {
             Some(RecordState::Ended { .. }) => return Ok(false),
+            // What a login left of a visitor's session leads to somebody else's, whether or not that is there.
+            Some(RecordState::Superseded { cause, .. })
+                if *cause != MoveCause::Rotation && owner == Some(None) =>
+            {
+                return Ok(false);
+            }
             Some(RecordState::Superseded { successor, .. }) => {
                 followed += 1;
                 if followed > MAX_CHAIN {
