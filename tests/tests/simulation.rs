@@ -31,6 +31,9 @@ const FOUND: &[(Promise, Mix, u64)] = &[
     // An unreadable record, before a login at the cap and before an ending.
     (Promise::BadRecordsShieldNobody, Mix::Unreadable, 10),
     (Promise::BadRecordsShieldNobody, Mix::Unreadable, 17),
+    // A login that merged what another request wrote ended later than its entry in the index.
+    (Promise::LiveSessionsAreListed, Mix::Clocks, 35_658),
+    (Promise::LiveSessionsAreListed, Mix::Late, 11_513),
     // What is whose.
     (Promise::KindsAreApart, Mix::Devices, 1),
     (Promise::OthersAreLeftAlone, Mix::Users, 32),

@@ -124,7 +124,10 @@ pub(super) async fn rotate(
                     }
                 };
                 let mut record = moved(io, &fresh, view, wishes);
+                // As in the index, where the entry ends with the session.
                 record.reference = new.record.reference;
+                record.absolute_from = new.record.absolute_from;
+                record.absolute_end = new.record.absolute_end;
                 let merged = Arc::new(LiveSession {
                     id: new.id.clone(),
                     stored: new.rewritten(io.new_version()?, record, io.policy()),

@@ -38,17 +38,18 @@ impl Oracle {
             return true;
         }
         let log = &self.requests[request];
-        let is_others = log.met_unreadable && !log.met_own_unreadable && !log.was_ended_unborn;
+        let mut created = log.created.iter().filter_map(|key| self.records.get(key));
+        let was_ended = created.any(|record| matches!(record.state, RecordState::Ended { .. }));
+        let was_ended = was_ended || log.was_ended_unborn;
+        let is_others = log.met_unreadable && !log.met_own_unreadable && !was_ended;
+        let met_unreadable = log.met_unreadable;
         if is_others && log.kind.login().is_some() && log.dead_when_full.is_some() {
             self.report(
                 Promise::BadRecordsShieldNobody,
                 format!("login #{request} failed for somebody else's unreadable record"),
             );
         }
-        let log = &self.requests[request];
-        let mut created = log.created.iter().filter_map(|key| self.records.get(key));
-        let was_ended = created.any(|record| matches!(record.state, RecordState::Ended { .. }));
-        log.met_unreadable || log.was_ended_unborn || was_ended
+        met_unreadable || was_ended
     }
 
     fn check_cookie(&mut self, request: usize, answer: &Answer) {
