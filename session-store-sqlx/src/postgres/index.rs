@@ -22,7 +22,7 @@ impl UserIndex for PostgresStore {
     ) -> Result<AddOutcome, StoreError> {
         let mut lease = Lease::take(&self.pool).await.map_err(unavailable)?;
         lease.execute(BEGIN).await.map_err(store_error)?;
-        let lock = query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(user));
+        let lock = query(&self.sql.lock).bind(lock_of(user));
         lock.execute(&mut *lease).await.map_err(store_error)?;
         // The rows are locked too, so that none of them is removed before the one is there that is counted with them.
         let rows: Vec<EntryColumns> = query_as(&self.sql.list_locked)

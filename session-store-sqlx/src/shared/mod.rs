@@ -4,13 +4,15 @@ mod error;
 mod lease;
 mod rows;
 mod schema;
+mod shape;
 mod table;
 
 pub use error::SetupError;
 pub(crate) use error::{failed, unavailable};
 pub(crate) use lease::Lease;
 pub(crate) use rows::{Columns, EntryColumns, Row, admit, count, entries, millis, removed};
-pub(crate) use schema::{first_statement, is_current};
+pub(crate) use schema::{RIGHTS, is_current};
+pub(crate) use shape::{FoundColumn, Shape};
 pub(crate) use table::{Sql, Table};
 
 /// How often a write is tried whose row had changed by the time it was looked at, and now is as it was expected.
