@@ -26,6 +26,8 @@ fn a_pooler_that_mixes_statements_up_is_noticed() {
 
         let store = store.without_prepared_statements();
         store.migrate().await.expect("nothing is prepared");
+        // The connection that has prepared something already is in use, so that another one asks the same server.
+        let _in_use = store.pool().acquire().await.unwrap();
         let key = StoreKey::from_bytes([1; 32]);
         let nothing = store.load(&key, SystemClock.now()).await;
         assert!(nothing.unwrap().is_none());
