@@ -26,11 +26,14 @@ fn a_pooler_that_mixes_statements_up_is_noticed() {
 
         let store = store.without_prepared_statements();
         store.migrate().await.expect("nothing is prepared");
-        // The connection that has prepared something already is in use, so that another one asks the same server.
-        let _in_use = store.pool().acquire().await.unwrap();
         let key = StoreKey::from_bytes([1; 32]);
-        let nothing = store.load(&key, SystemClock.now()).await;
-        assert!(nothing.unwrap().is_none());
+        let mut in_use = Vec::new();
+        for _ in 0..3 {
+            let nothing = store.load(&key, SystemClock.now()).await;
+            assert!(nothing.unwrap().is_none());
+            // So that the next one is on another connection, and asks the same server.
+            in_use.push(store.pool().acquire().await.unwrap());
+        }
 
         // The server itself keeps clients apart, whatever else is prepared on it.
         let direct =
