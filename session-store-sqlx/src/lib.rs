@@ -69,7 +69,7 @@
 //! Where the tables are there, `migrate` needs no right to make any. So call it at each start: it finds out what
 //! couldn't work, and the error says what to do.
 //!
-//! | what it finds | [`SetupError`] |
+//! | what it finds | `SetupError` |
 //! |---|---|
 //! | tables of a newer version of this library | `NewerSchema` |
 //! | a table of such a name with other columns, types or another primary key; on MySQL, another engine than InnoDB | `ForeignTable` |

@@ -37,6 +37,7 @@ impl Shape {
     }
 
     /// The names of the tables. That of the versions is the first.
+    #[cfg(any(feature = "mysql", test))]
     pub(crate) fn tables(&self) -> impl Iterator<Item = &str> {
         self.tables.iter().map(|table| table.name.as_str())
     }

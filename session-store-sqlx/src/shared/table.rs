@@ -67,6 +67,7 @@ impl Table {
         }
         Sql {
             text: sql.into(),
+            #[cfg(feature = "postgres")]
             is_named: true,
         }
     }
@@ -94,6 +95,7 @@ fn is_identifier(name: &str, longest: usize) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Sql {
     text: Arc<str>,
+    #[cfg(feature = "postgres")]
     is_named: bool,
 }
 
