@@ -15,7 +15,10 @@ use session_core::store::{
 };
 use sqlx::postgres::PgPool;
 
-use crate::shared::{ATTEMPTS, Columns, RESTLESS, Row, SetupError, Table, count, millis, removed};
+use crate::shared::{
+    ATTEMPTS, Columns, KeyedColumns, RESTLESS, Row, SetupError, Table, count, millis, of_each,
+    removed,
+};
 use run::{BEGIN, Link, execute, fetch, query, query_as, store_error};
 use statements::Statements;
 
@@ -102,6 +105,19 @@ impl PostgresStore {
         rows.into_iter().next().map(Row::read).transpose()
     }
 
+    async fn find_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Result<Vec<KeyedColumns>, StoreError> {
+        let mut connection = self.connection().await?;
+        let keys: Vec<_> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
+        fetch(&mut connection, || {
+            query_as(&self.sql.load_many).bind(&keys).bind(millis(now))
+        })
+        .await
+    }
+
     /// Writes the row if what is there is what `expect` says, and says whether it did.
     async fn write(
         &self,
@@ -149,6 +165,15 @@ impl SessionStore for PostgresStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
         let mut connection = self.connection().await?;
         self.find(&mut connection, key, now).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let rows = self.find_many(keys, now).await;
+        of_each(keys, rows)
     }
 
     async fn save(

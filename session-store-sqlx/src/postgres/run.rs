@@ -63,11 +63,11 @@ impl Drop for Link {
     }
 }
 
-pub(super) fn query(sql: &Sql) -> Query<'_, Postgres, PgArguments> {
+pub(super) fn query<'q>(sql: &Sql) -> Query<'q, Postgres, PgArguments> {
     sqlx::query(sql).persistent(sql.is_named())
 }
 
-pub(super) fn query_as<T>(sql: &Sql) -> QueryAs<'_, Postgres, T, PgArguments>
+pub(super) fn query_as<'q, T>(sql: &Sql) -> QueryAs<'q, Postgres, T, PgArguments>
 where
     T: for<'r> FromRow<'r, PgRow>,
 {

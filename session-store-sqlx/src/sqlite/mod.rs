@@ -25,8 +25,8 @@ use sqlx::{FromRow, SqlSafeStr, Sqlite};
 use tokio::sync::Mutex;
 
 use crate::shared::{
-    ATTEMPTS, Columns, RESTLESS, Row, SetupError, Table, count, failed, millis, removed,
-    unavailable,
+    ATTEMPTS, Columns, KeyedColumns, RESTLESS, Row, SetupError, Table, count, failed, groups,
+    millis, of_each, removed, unavailable,
 };
 use statements::Statements;
 
@@ -159,6 +159,24 @@ impl SqliteStore {
         row.map(Row::read).transpose()
     }
 
+    async fn find_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Result<Vec<KeyedColumns>, StoreError> {
+        let mut connection = self.connection().await?;
+        let mut found = Vec::new();
+        for group in groups(keys) {
+            let mut statement = query_as(&self.sql.load_many).bind(millis(now));
+            for key in group {
+                statement = statement.bind(key);
+            }
+            let rows = statement.fetch_all(&mut *connection).await;
+            found.extend(rows.map_err(store_error)?);
+        }
+        Ok(found)
+    }
+
     /// Writes the row if what is there is what `expect` says, and says whether it did.
     async fn write(
         &self,
@@ -202,6 +220,15 @@ impl SessionStore for SqliteStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
         let mut connection = self.connection().await?;
         self.find(&mut connection, key, now).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let rows = self.find_many(keys, now).await;
+        of_each(keys, rows)
     }
 
     async fn save(
