@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use session_test_servers::{MariaDb, Postgres, Redis};
+use session_test_servers::{MariaDb, PgBouncer, Postgres, Redis};
 use ureq::Agent;
 use ureq::http::Request;
 
@@ -257,6 +257,14 @@ fn three_processes_share_redis() {
 #[test]
 fn three_processes_share_postgresql() {
     everything_holds_on("PostgreSQL", &Postgres::shared().url());
+}
+
+/// SR-8: with a connection of the server's for each transaction, so that no two statements need be on the same one.
+#[test]
+fn three_processes_share_postgresql_behind_pgbouncer() {
+    let url = PgBouncer::shared().url();
+    let url = url.replacen("postgres:", "postgres-pooler:", 1);
+    everything_holds_on("PostgreSQL behind PgBouncer", &url);
 }
 
 #[test]

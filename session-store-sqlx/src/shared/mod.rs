@@ -4,6 +4,7 @@ mod error;
 mod lease;
 mod rows;
 mod schema;
+mod shape;
 mod table;
 
 pub use error::SetupError;
@@ -13,7 +14,8 @@ pub(crate) use rows::{
     Columns, EntryColumns, KeyedColumns, Row, SampleColumns, count, counted, entries, groups,
     millis, number, of_each, removed, sample_limits, sampled,
 };
-pub(crate) use schema::{first_statement, is_current};
+pub(crate) use schema::{RIGHTS, is_current};
+pub(crate) use shape::{FoundColumn, Shape};
 pub(crate) use table::{Sql, Table};
 
 /// How often a write is tried whose row had changed by the time it was looked at, and now is as it was expected.
