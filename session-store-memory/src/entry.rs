@@ -158,6 +158,11 @@ impl Holder {
         }
     }
 
+    /// Which one it belongs to of so many groups.
+    pub(crate) const fn group(self, count: usize) -> usize {
+        self.0 as usize % count
+    }
+
     /// A part of bytes that are random, or a hash.
     fn from_random(bytes: &[u8]) -> Self {
         let first = bytes.first_chunk().copied().unwrap_or_default();

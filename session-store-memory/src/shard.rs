@@ -15,8 +15,8 @@ use crate::room::{Amount, Wanted, choose};
 /// Below this many records, looking through them costs next to nothing, whenever it happens.
 const SMALL: usize = 64;
 
-/// How long a full shard that had nothing to give up refuses visitors without looking again, unless something has gone
-/// since. A flood of them would otherwise look through it with each request.
+/// How long a full shard that gave up all that it may refuses without looking again. A flood of requests to a store that
+/// is full of what stays would otherwise look through it with each of them.
 const REFUSES_FOR: Duration = Duration::from_secs(1);
 
 /// The record doesn't fit.
@@ -45,11 +45,13 @@ pub(crate) struct Shard {
     hasher: RandomState,
 }
 
-/// What a full shard couldn't make room for.
+/// What a full shard has nothing more to give up for.
 #[derive(Debug)]
 struct Refused {
     at: Timestamp,
     amount: Amount,
+    /// Users' sessions have been looked at too, so that a user is refused as well.
+    includes_users: bool,
 }
 
 impl Shard {
@@ -95,7 +97,6 @@ impl Shard {
         match (&outcome, current) {
             (SaveOutcome::Saved, Some(mut entry)) => {
                 let (before, after) = (entry.len_bytes(), len_bytes(&record));
-                let is_fewer = after < before || record.live().is_none();
                 if after > before && self.len_bytes + (after - before) > self.limits.bytes {
                     let grows_by = Amount {
                         records: 0,
@@ -110,9 +111,6 @@ impl Shard {
                 }
                 entry.replace(record, after);
                 self.len_bytes = self.len_bytes - before + after;
-                if is_fewer {
-                    self.refused = None;
-                }
             }
             (SaveOutcome::Saved, None) => self.create(key, record, now)?,
             _ => {}
@@ -144,16 +142,19 @@ impl Shard {
             .extract_if(|entry| entry.record.is_expired(now))
             .take(limit)
             .for_each(|entry| removed.add(Amount::of(&entry)));
-        self.freed(removed);
+        self.len_bytes -= removed.bytes;
         self.give_back();
         removed.records
     }
 
-    /// Puts a record where none is, or one that has expired.
+    /// Puts a record where none is, or one that has expired. Every now and then it removes what has expired: after half
+    /// as many creations as there are records, so that looking at all of them costs each creation no more than a look
+    /// at two.
     fn create(&mut self, key: &StoreKey, record: Record, now: Timestamp) -> Result<(), Full> {
         self.created += 1;
         if self.created > SMALL.max(self.records.len() / 2) {
-            self.look_for_expired(now);
+            self.created = 0;
+            self.delete_expired(now, usize::MAX);
         }
         let len_bytes = len_bytes(&record);
         let holder = Holder::of(key, &record, &self.hasher);
@@ -186,13 +187,6 @@ impl Shard {
         }
     }
 
-    /// Removes what has expired, every now and then: after half as many creations as there are records, so that looking
-    /// at all of them costs each creation no more than a look at two.
-    fn look_for_expired(&mut self, now: Timestamp) {
-        self.created = 0;
-        self.delete_expired(now, usize::MAX);
-    }
-
     fn has_room_for(&self, amount: Amount) -> bool {
         self.limits.missing(self.taken(), amount) == Amount::default()
     }
@@ -214,23 +208,26 @@ impl Shard {
         if refused.is_some_and(|refused| refused.includes(wanted, now)) {
             return Err(Full::OfWhatStays);
         }
-        self.look_for_expired(now);
-        if self.has_room_for(wanted.amount) {
-            return Ok(());
-        }
         let entries = self.records.iter().map(Box::as_ref);
-        let Some(given_up) = choose(entries, self.taken(), self.limits, wanted, now) else {
-            self.refused = Some(Refused {
-                at: now,
-                amount: wanted.amount,
-            });
-            return Err(Full::OfWhatStays);
-        };
-        for key in &given_up {
+        let given_up = choose(entries, self.taken(), self.limits, wanted, now);
+        for key in &given_up.keys {
             self.remove(key);
         }
-        self.evicted += given_up.len() as u64;
-        Ok(())
+        self.evicted += (given_up.keys.len() - given_up.expired) as u64;
+        if given_up.is_all {
+            self.refused = Some(Refused {
+                at: now,
+                amount: match given_up.is_enough {
+                    true => Amount::default(),
+                    false => wanted.amount,
+                },
+                includes_users: given_up.is_all_for_users,
+            });
+        }
+        match given_up.is_enough {
+            true => Ok(()),
+            false => Err(Full::OfWhatStays),
+        }
     }
 
     fn remove(&mut self, key: &StoreKey) {
@@ -239,14 +236,7 @@ impl Shard {
             .find_entry(hash(key), |entry| entry.key == *key);
         if let Ok(found) = found {
             let (entry, _) = found.remove();
-            self.freed(Amount::of(&entry));
-        }
-    }
-
-    fn freed(&mut self, amount: Amount) {
-        self.len_bytes -= amount.bytes;
-        if amount.records > 0 {
-            self.refused = None;
+            self.len_bytes -= entry.len_bytes();
         }
     }
 
@@ -276,13 +266,12 @@ impl fmt::Display for Full {
 impl std::error::Error for Full {}
 
 impl Refused {
-    /// Whether a shard that couldn't make room for this can't make it for what is wanted now either. A user may have a
-    /// session to give up for another one, which only a look shows.
+    /// Whether a shard that had nothing more to give up for this has nothing for what is wanted now either.
     fn includes(&self, wanted: &Wanted, now: Timestamp) -> bool {
         let is_recent = now >= self.at && now < self.at.saturating_add(REFUSES_FOR);
         let is_as_much = wanted.amount.records >= self.amount.records
             && wanted.amount.bytes >= self.amount.bytes;
-        is_recent && is_as_much && !wanted.is_of_user
+        is_recent && is_as_much && (self.includes_users || !wanted.is_of_user)
     }
 }
 

@@ -151,8 +151,7 @@ async fn visitors_push_out_no_second_session_of_a_user() {
     assert_eq!(count(&store, 0..100, at(100)).await, 100);
     // A user's login isn't: somebody's second session makes room.
     create(&store, 2_000, at(100), Some("anna")).await.unwrap();
-    // What a logout leaves makes room at once, though the store has just refused.
-    create(&store, 2_001, at(100), None).await.unwrap_err();
+    // What a logout leaves makes room: after a second, since the store has just looked.
     let user = UserKey::of("session_id", "user 49");
     let former = FormerSession::new(None, Some(user));
     let state = RecordState::ended(at(100), EndedBy::OwnRequest, former);
@@ -160,7 +159,31 @@ async fn visitors_push_out_no_second_session_of_a_user() {
     let options = SaveOptions::new(Expect::Version(version(99)), at(100));
     let saved = store.save(&key(99), tombstone, options).await.unwrap();
     assert_eq!(saved, SaveOutcome::Saved);
-    create(&store, 2_002, at(100), None).await.unwrap();
+    create(&store, 2_001, at(100), None).await.unwrap_err();
+    create(&store, 2_002, at(1_100), None).await.unwrap();
+}
+
+/// A store that is full of users isn't looked through for each visitor of a flood. Those to whom it gave the room of
+/// others keep it for a second.
+#[tokio::test]
+async fn a_store_full_of_users_looks_once_a_second() {
+    let store = MemoryStore::builder().max_sessions(200).build();
+    for n in 0..195 {
+        create(&store, n, at(n), Some(&format!("user {n}")))
+            .await
+            .unwrap();
+    }
+    for n in 1_000..1_005 {
+        create(&store, n, at(200), None).await.unwrap();
+    }
+    let mut created = 0;
+    for n in 2_000..12_000 {
+        // Ten seconds.
+        let now = at(1_000 + n - 2_000);
+        created += usize::from(create(&store, n, now, None).await.is_ok());
+    }
+    assert!((40..=60).contains(&created), "{created} visitors of 10,000");
+    assert_eq!(count(&store, 0..195, at(12_000)).await, 195);
 }
 
 /// Visitors without a user who rotate and end their sessions push out none of those who have come back.
