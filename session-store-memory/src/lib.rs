@@ -28,8 +28,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_core::Timestamp;
 use session_core::store::{
-    AddOutcome, IndexEntry, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey,
-    Touch, UserIndex, UserKey, async_trait,
+    AddOutcome, IndexEntry, Record, Sample, SaveOptions, SaveOutcome, SessionStore, StoreError,
+    StoreKey, Touch, UserIndex, UserKey, async_trait,
 };
 
 use crate::room::Amount;
@@ -310,5 +310,14 @@ impl UserIndex for MemoryStore {
 
     async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError> {
         Ok(self.users(user).list(user, now))
+    }
+
+    async fn sample(
+        &self,
+        user: &UserKey,
+        sample: Sample,
+        now: Timestamp,
+    ) -> Result<Vec<IndexEntry>, StoreError> {
+        Ok(self.users(user).sample(user, sample, now))
     }
 }
