@@ -21,8 +21,9 @@ const SLOT: usize = 8;
 /// A place in a shard's table: a pointer and a byte of its hash, of which up to seven in twelve are free.
 const PLACE: usize = 24;
 
-/// What an entry of the index of sessions by user takes: itself, the room that lists keep to grow, and its user's key.
-const INDEX_ENTRY: usize = 4 * size_of::<IndexEntry>();
+/// What an entry of the index of sessions by user takes: it stands there twice, in two orders, each time with its user's
+/// key and with the room that trees keep to grow, and the user is counted.
+const INDEX_ENTRY: usize = 5 * size_of::<IndexEntry>();
 
 #[derive(Debug)]
 pub(crate) struct Entry {

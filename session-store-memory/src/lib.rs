@@ -49,7 +49,7 @@ const MIN_SHARD_BYTES: usize = 2 * 1024 * 1024;
 
 /// The default bound: 256 MiB. It is half of what the smallest machines that services commonly run on have, so that a
 /// flood of visitors fills the store and not the machine, whose kernel would end the process and with it all sessions.
-/// It is enough for 300,000 users' sessions with 300 bytes of JSON each.
+/// It is enough for a quarter of a million users' sessions with 300 bytes of JSON each.
 pub const DEFAULT_MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// Sessions in this process's memory. Cloning is cheap, and clones share the records.
@@ -200,7 +200,7 @@ impl MemoryStoreBuilder {
     /// The most bytes that the records may take. Default: 256 MiB ([`DEFAULT_MAX_BYTES`]).
     ///
     /// A record counts with its data, the library's own entries, its user's name and label, and what it takes besides:
-    /// some 250 bytes, and as many for the entry of a user's session in the index. Allocations are rounded up as common
+    /// some 220 bytes, and 320 for the entry of a user's session in the index. Allocations are rounded up as common
     /// allocators do it, and what several records share counts with each, so that the process takes a little less than
     /// is counted. Records that requests are working on, or that an allocator keeps for later, come on top.
     pub fn max_bytes(mut self, bound: usize) -> Self {

@@ -253,8 +253,9 @@ impl<'e> Choice<'e> {
         }
     }
 
-    /// Takes what is worth least; says whether that freed as much as was to be. Users' sessions stay. Among equals that goes first which has taken most room for the
-    /// longest time: what has a hundred times as many bytes goes after a hundredth of the time.
+    /// Takes what is worth least; says whether that freed as much as was to be. Users' sessions stay. Among equals that
+    /// goes first which has taken most room for the longest time: what has a hundred times as many bytes goes after a
+    /// hundredth of the time.
     fn give_up_the_least(&mut self, goal: Amount) -> bool {
         let left = self.left.iter().enumerate();
         let mut least: BinaryHeap<_> = left

@@ -12,10 +12,11 @@ mod common;
 use std::alloc::System;
 use std::sync::Arc;
 
-use common::{HOUR, at, count, create, data, insert, live, record, rotate, version, visit};
+use common::{HOUR, at, count, create, data, insert, key, live, record, rotate, version, visit};
 use session_core::SessionUser;
 use session_core::store::{
-    Expect, LiveRecord, SaveOptions, SaveOutcome, SessionStore, StoreErrorKind,
+    Expect, IndexEntry, LiveRecord, SaveOptions, SaveOutcome, SessionStore, StoreErrorKind,
+    UserIndex, UserKey,
 };
 use session_store_memory::{DEFAULT_MAX_BYTES, MemoryStore};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -40,11 +41,15 @@ async fn the_bound_in_bytes_is_what_the_process_takes() {
 
 async fn what_is_counted_is_what_is_allocated() {
     type Make = fn(u64) -> LiveRecord;
-    let kinds: [(&str, u64, Make); 4] = [
+    let kinds: [(&str, u64, Make); 5] = [
         ("empty", 5_000, |n| live(n, at(0), None)),
         ("300 bytes", 5_000, |n| with_data(live(n, at(0), None), 300)),
         ("64 KiB", 500, |n| {
             with_data(live(n, at(0), None), 64 * 1024)
+        }),
+        ("a user's", 5_000, |n| {
+            let user = format!("user {n}");
+            with_data(live(n, at(0), Some(&user)), 300)
         }),
         ("a user's, with all that is kept", 5_000, |n| {
             let mut session = with_data(live(n, at(0), None), 300);
@@ -58,18 +63,25 @@ async fn what_is_counted_is_what_is_allocated() {
         let before = allocated();
         let store = MemoryStore::builder().unlimited_bytes().build();
         for n in 0..count {
-            insert(&store, n, make(n), at(0)).await.unwrap();
+            let session = make(n);
+            if let Some(user) = &session.user {
+                let user = UserKey::of("session_id", &user.name);
+                let expires_at = at(0).saturating_add(HOUR);
+                let entry = IndexEntry::new(key(n), session.reference, at(0), expires_at);
+                store.add(&user, entry, None, at(0)).await.unwrap();
+            }
+            insert(&store, n, session, at(0)).await.unwrap();
         }
         let (taken, counted) = (allocated() - before, store.len_bytes());
         let ratio = taken as f64 / counted as f64;
         assert!(
             (0.7..=1.02).contains(&ratio),
-            "{name}: {counted} bytes are counted and {taken} allocated"
+            "{name}: {ratio:.3}, {counted} bytes are counted and {taken} allocated"
         );
     }
 }
 
-/// 3,000 visitors who store 65 KB each, and with some of whom come back.
+/// 3,000 visitors who store 65 KB each, and 1,500 with little who come back.
 async fn a_flood_of_large_sessions_stays_within_the_bound() {
     const BOUND: usize = 32 << 20;
     let before = allocated();
@@ -101,10 +113,7 @@ async fn growing_sessions_stay_within_the_bound() {
     for n in 0..500 {
         let session = with_data(live(n, at(n), None), 64_000);
         let options = SaveOptions::new(Expect::Version(version(n)), at(2_000));
-        match store
-            .save(&common::key(n), record(n, session), options)
-            .await
-        {
+        match store.save(&key(n), record(n, session), options).await {
             Ok(SaveOutcome::Saved) => grown += 1,
             Ok(SaveOutcome::Missing) => {}
             other => panic!("{other:?}"),
