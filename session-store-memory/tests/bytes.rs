@@ -30,6 +30,7 @@ fn allocated() -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
+/// SR-9: what is counted is what is allocated, and a bound holds for new, growing and large sessions.
 #[tokio::test]
 async fn the_bound_in_bytes_is_what_the_process_takes() {
     what_is_counted_is_what_is_allocated().await;

@@ -26,8 +26,8 @@ async fn store_with_visitors() -> MemoryStore {
     store
 }
 
-/// One account that rotates its session time and again leaves a tombstone each time. They push out none of those who
-/// have come back, and the session itself lives.
+/// SR-9: one account that rotates its session time and again leaves a tombstone each time. They push out none of those
+/// who have come back, and the session itself lives.
 #[tokio::test]
 async fn rotations_of_one_account_push_nobody_out() {
     let store = store_with_visitors().await;
@@ -44,7 +44,7 @@ async fn rotations_of_one_account_push_nobody_out() {
     assert!(store.len() <= 2_000);
 }
 
-/// The same holds for a session without a user.
+/// SR-9: the same holds for a session without a user.
 #[tokio::test]
 async fn rotations_of_one_visitor_push_nobody_out() {
     let store = store_with_visitors().await;
@@ -58,8 +58,8 @@ async fn rotations_of_one_visitor_push_nobody_out() {
     assert!(is_there(&store, OTHERS + 20_000, now).await);
 }
 
-/// One account that logs in time and again pushes out none of those who have come back, and everybody else can still
-/// log in.
+/// SR-9: one account that logs in time and again pushes out none of those who have come back, and everybody else can
+/// still log in.
 #[tokio::test]
 async fn logins_of_one_account_push_nobody_out_and_refuse_nobody() {
     let store = store_with_visitors().await;
@@ -81,7 +81,7 @@ async fn logins_of_one_account_push_nobody_out_and_refuse_nobody() {
     assert_eq!(count(&store, 0..VISITORS, now).await, 1_500);
 }
 
-/// Where nobody else wants the room, one account may have all of it. It loses it again to whoever comes.
+/// SR-9: where nobody else wants the room, one account may have all of it. It loses it again to whoever comes.
 #[tokio::test]
 async fn whoever_comes_gets_room_from_the_account_that_filled_the_store() {
     let store = MemoryStore::builder().max_sessions(2_000).build();
@@ -99,8 +99,8 @@ async fn whoever_comes_gets_room_from_the_account_that_filled_the_store() {
     assert_eq!(count(&store, 0..VISITORS, now).await, 1_500);
 }
 
-/// Forty accounts with a hundred sessions each are each within their share, and fill the store. A login of somebody else
-/// isn't refused: whoever has most gives room. Nobody's only session goes.
+/// SR-9: forty accounts with a hundred sessions each are each within their share, and fill the store. A login of
+/// somebody else isn't refused: whoever has most gives room. Nobody's only session goes.
 #[tokio::test]
 async fn many_accounts_with_many_sessions_refuse_nobody() {
     let store = MemoryStore::builder().max_sessions(2_000).build();
@@ -123,7 +123,8 @@ async fn many_accounts_with_many_sessions_refuse_nobody() {
     assert_eq!(count(&store, 0..1_200, at(5_000)).await, 1_200);
 }
 
-/// A rotation in a full store doesn't give up the session that it moves, though it is what its account has used least.
+/// SR-9: a rotation in a full store doesn't give up the session that it moves, though it is what its account has used
+/// least.
 #[tokio::test]
 async fn a_rotation_spares_its_own_session() {
     let store = MemoryStore::builder().max_sessions(20).build();
@@ -134,8 +135,8 @@ async fn a_rotation_spares_its_own_session() {
     assert!(is_there(&store, 100, at(50)).await);
 }
 
-/// Visitors without a user, who may be anybody any number of times, push out no session of a user: in a store that is
-/// full of those they are refused.
+/// SR-9: visitors without a user, who may be anybody any number of times, push out no session of a user: in a store
+/// that is full of those they are refused.
 #[tokio::test]
 async fn visitors_push_out_no_second_session_of_a_user() {
     let store = MemoryStore::builder().max_sessions(100).build();
@@ -163,8 +164,8 @@ async fn visitors_push_out_no_second_session_of_a_user() {
     create(&store, 2_002, at(1_100), None).await.unwrap();
 }
 
-/// A store that is full of users isn't looked through for each visitor of a flood. Those to whom it gave the room of
-/// others keep it for a second.
+/// SR-9: a store that is full of users isn't looked through for each visitor of a flood. Those to whom it gave the room
+/// of others keep it for a second.
 #[tokio::test]
 async fn a_store_full_of_users_looks_once_a_second() {
     let store = MemoryStore::builder().max_sessions(200).build();
@@ -186,7 +187,7 @@ async fn a_store_full_of_users_looks_once_a_second() {
     assert_eq!(count(&store, 0..195, at(12_000)).await, 195);
 }
 
-/// Visitors without a user who rotate and end their sessions push out none of those who have come back.
+/// SR-9: visitors without a user who rotate and end their sessions push out none of those who have come back.
 #[tokio::test]
 async fn tombstones_of_visitors_push_nobody_out() {
     let store = store_with_visitors().await;
@@ -199,7 +200,7 @@ async fn tombstones_of_visitors_push_nobody_out() {
     assert_eq!(count(&store, 0..VISITORS, at(30_000)).await, 1_500);
 }
 
-/// What was ended stays ended, also where the tombstone had to go: no save that knew the session brings it back.
+/// SR-9: what was ended stays ended, also where the tombstone had to go: no save that knew the session brings it back.
 #[tokio::test]
 async fn an_ended_session_stays_ended_without_its_tombstone() {
     let store = MemoryStore::builder().max_sessions(20).build();
@@ -221,7 +222,8 @@ async fn an_ended_session_stays_ended_without_its_tombstone() {
     assert!(!is_there(&store, 0, at(100)).await);
 }
 
-/// Large sessions of visitors who come back don't push out small ones at the same pace: each is counted by its bytes.
+/// SR-9: large sessions of visitors who come back don't push out small ones at the same pace: each is counted by its
+/// bytes.
 #[tokio::test]
 async fn large_sessions_go_sooner_than_small_ones() {
     let store = MemoryStore::builder().max_bytes(16 << 20).build();
@@ -240,7 +242,7 @@ async fn large_sessions_go_sooner_than_small_ones() {
     assert_eq!(left, 1_500);
 }
 
-/// The bounds hold at each moment, however many threads fill the store.
+/// SR-9: the bounds hold at each moment, however many threads fill the store.
 #[test]
 fn bounds_hold_under_threads() {
     const MAX_BYTES: usize = 8 << 20;
