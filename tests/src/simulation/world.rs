@@ -170,7 +170,7 @@ impl Drop for Withdraw<'_> {
     }
 }
 
-/// The memory store never waits, and never fails as long as it has no bound.
+/// The memory store never waits, and never fails as long as it isn't full.
 fn ready<T>(call: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_>>) -> T {
     let mut call = call;
     match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
