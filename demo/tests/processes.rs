@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use session_test_servers::{MariaDb, Postgres, Redis};
+use session_test_servers::{MariaDb, Postgres, Redis, RedisCluster};
 use ureq::Agent;
 use ureq::http::Request;
 
@@ -252,6 +252,11 @@ fn in_rounds(round: impl Fn() + Sync) {
 #[test]
 fn three_processes_share_redis() {
     everything_holds_on("Redis", &Redis::shared().url());
+}
+
+#[test]
+fn three_processes_share_a_redis_cluster() {
+    everything_holds_on("Redis Cluster", &RedisCluster::shared().url());
 }
 
 #[test]

@@ -32,6 +32,17 @@ pub(crate) fn find(program: &str, package: &str) -> PathBuf {
         .unwrap_or_else(|| missing(program, package))
 }
 
+/// The program that takes the place of a distribution's one, if this environment variable names one.
+pub(crate) fn in_place(variable: &str) -> Option<PathBuf> {
+    let program = PathBuf::from(env::var_os(variable)?);
+    assert!(
+        program.is_absolute() && is_executable(&program),
+        "{variable} has to be the absolute path of a program, and is {}",
+        program.display()
+    );
+    Some(program)
+}
+
 /// The folders of programs.
 pub(crate) fn folders() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

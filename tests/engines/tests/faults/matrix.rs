@@ -74,6 +74,11 @@ pub(crate) trait Engine: Sized {
 
     async fn start() -> Self;
 
+    /// What has started, for whoever reads the table: the name, with the version where there are several.
+    fn title(&self) -> String {
+        Self::NAME.to_owned()
+    }
+
     /// Brings the fault about, sees how requests fare, and leaves the engine well again.
     async fn suffer(&self, fault: Fault) -> Cell;
 }
@@ -109,7 +114,7 @@ impl Cell {
 }
 
 pub(crate) struct Column {
-    engine: &'static str,
+    engine: String,
     cells: [Cell; Fault::ALL.len()],
 }
 
@@ -121,7 +126,7 @@ pub(crate) fn column<E: Engine>(runtime: &Runtime) -> Column {
         Err(panic) => Cell::failed(format!("it did not start: {panic}")),
     });
     Column {
-        engine: E::NAME,
+        engine: engine.map_or_else(|_| E::NAME.to_owned(), |engine| engine.title()),
         cells,
     }
 }

@@ -38,6 +38,11 @@ pub(crate) trait SqlServer: Sized {
     /// The stranger is a user of this name, who has the right password.
     async fn start_with_stranger() -> Self;
 
+    /// As in [`Engine`].
+    fn title(&self) -> String {
+        <Self as SqlServer>::NAME.to_owned()
+    }
+
     /// Where it is, for a user, or for a user and a password.
     fn url_for(&self, login: &str) -> String;
 
@@ -67,6 +72,10 @@ impl<S: SqlServer> Engine for S {
 
     async fn start() -> Self {
         S::start_with_stranger().await
+    }
+
+    fn title(&self) -> String {
+        SqlServer::title(self)
     }
 
     async fn suffer(&self, fault: Fault) -> Cell {
