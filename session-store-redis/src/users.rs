@@ -36,7 +36,8 @@ impl UserIndex for RedisStore {
                 let count = usize::try_from(count).map_err(|_| Failure::Unexpected)?;
                 Ok(AddOutcome::Added(count))
             }
-            entries => Ok(AddOutcome::Full(decode_all(entries, now)?)),
+            answer if answer.as_str().as_deref() == Some("full") => Ok(AddOutcome::Full),
+            _ => Err(Failure::Unexpected.into()),
         }
     }
 

@@ -2,7 +2,7 @@
 --
 -- ARGV: the entry's key | the entry | now | the cap, or '' for none | for how many milliseconds Redis keeps the index
 --       beyond its last expiry
--- Answers how many entries there are, or, if the cap is reached, all of them as they are.
+-- Answers how many entries there are, or 'full' if the cap is reached.
 --
 -- An entry is 16 bytes of the session's reference, when it was added, and its expiry.
 
@@ -36,7 +36,7 @@ for at = 1, #entries, 2 do
   end
 end
 if cap and others >= cap then
-  return entries
+  return 'full'
 end
 
 local added = redis.pcall('HSET', KEYS[1], ARGV[1], ARGV[2])
