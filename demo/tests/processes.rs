@@ -251,12 +251,15 @@ fn in_rounds(round: impl Fn() + Sync) {
 
 #[test]
 fn three_processes_share_redis() {
-    everything_holds_on("Redis", &Redis::shared().url());
+    let redis = Redis::shared();
+    everything_holds_on(&redis.version(), &redis.url());
 }
 
 #[test]
 fn three_processes_share_a_redis_cluster() {
-    everything_holds_on("Redis Cluster", &RedisCluster::shared().url());
+    let cluster = RedisCluster::shared();
+    let name = format!("Cluster of {}", cluster.node(0).version());
+    everything_holds_on(&name, &cluster.url());
 }
 
 #[test]
@@ -266,7 +269,8 @@ fn three_processes_share_postgresql() {
 
 #[test]
 fn three_processes_share_mariadb() {
-    everything_holds_on("MariaDB", &MariaDb::shared().url());
+    let mariadb = MariaDb::shared();
+    everything_holds_on(&mariadb.version(), &mariadb.url());
 }
 
 #[test]

@@ -46,7 +46,6 @@ GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;
 pub struct MariaDb {
     server: Server,
     port: u16,
-    is_mysql: bool,
 }
 
 impl MariaDb {
@@ -65,42 +64,25 @@ impl MariaDb {
     /// It doesn't wait for the disk at each commit (`innodb_flush_log_at_trx_commit` is 2). That loses nothing when
     /// it is killed, as what a process has written is the system's to keep; only the system's own end would lose it.
     pub fn start(extra_args: &[&str]) -> Self {
-        let mysql = in_place(IN_PLACE_OF_MARIADB);
-        let is_mysql = mysql.is_some();
         let folder = Folder::new("mariadb", MARIADB.last_signal);
-        let (installer, path) = match mysql {
-            Some(path) => (mysql_installer(&path, &folder), path),
-            None => (mariadb_installer(&folder), find("mariadbd", PACKAGE)),
+        let (installer, path, own_args): (_, _, &[&str]) = match in_place(IN_PLACE_OF_MARIADB) {
+            Some(path) => (mysql_installer(&path, &folder), path, &MYSQL_ARGS),
+            None => (mariadb_installer(&folder), find("mariadbd", PACKAGE), &[]),
         };
         folder.run(&installer);
         fs::write(folder.path().join("init.sql"), INIT).expect("the folder is ours");
-        let own_args: &[&str] = if is_mysql { &MYSQL_ARGS } else { &[] };
         let program = |folder: &Folder, port: u16| Program {
             path: path.clone(),
             arguments: server_arguments(folder, port, &[own_args, extra_args].concat()),
             user: None,
         };
         let (server, port) = Server::start(&MARIADB, folder, ports::free, program);
-        Self {
-            server,
-            port,
-            is_mysql,
-        }
+        Self { server, port }
     }
 
-    /// Like [`start`](Self::start), but it doesn't speak TLS, which it otherwise does.
-    pub fn start_without_tls() -> Self {
-        let is_mysql = in_place(IN_PLACE_OF_MARIADB).is_some();
-        Self::start(&[if is_mysql {
-            "--tls-version="
-        } else {
-            "--skip-ssl"
-        }])
-    }
-
-    /// Whether it is MySQL. What the two have in common is more than what they call by different names.
-    pub fn is_mysql(&self) -> bool {
-        self.is_mysql
+    /// Whether it is MySQL. The two have more in common than what they call by different names.
+    pub fn is_mysql() -> bool {
+        in_place(IN_PLACE_OF_MARIADB).is_some()
     }
 
     /// What it is, by its own account: its name and its version.
@@ -108,7 +90,7 @@ impl MariaDb {
         let log = self.server.log();
         let (_, version) = log.split_once("Version: '").expect("it is ready");
         let (version, _) = version.split_once('\'').expect("it is quoted");
-        let name = if self.is_mysql { "MySQL" } else { "MariaDB" };
+        let name = if Self::is_mysql() { "MySQL" } else { "MariaDB" };
         format!("{name} {version}")
     }
 

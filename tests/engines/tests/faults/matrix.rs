@@ -121,12 +121,13 @@ pub(crate) struct Column {
 /// Starts the engine and has it suffer everything, one fault after the other.
 pub(crate) fn column<E: Engine>(runtime: &Runtime) -> Column {
     let engine = survive(|| runtime.block_on(E::start()));
+    let title = engine.as_ref().map(Engine::title);
     let cells = Fault::ALL.map(|fault| match &engine {
         Ok(engine) => cell(runtime, engine, fault),
         Err(panic) => Cell::failed(format!("it did not start: {panic}")),
     });
     Column {
-        engine: engine.map_or_else(|_| E::NAME.to_owned(), |engine| engine.title()),
+        engine: title.unwrap_or_else(|_| E::NAME.to_owned()),
         cells,
     }
 }
