@@ -155,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_takes_a_place_by_itself() {
+        assert_eq!(in_place("SESSION_TEST_WHAT_NOBODY_SETS"), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "PATH has to be the absolute path of a program")]
+    fn what_takes_a_place_has_to_be_a_program() {
+        in_place("PATH");
+    }
+
+    #[test]
     fn a_family_is_found_and_stopped() {
         let mut shell = Command::new("sh")
             .args(["-c", "sleep 60 & sleep 60 & wait"])
