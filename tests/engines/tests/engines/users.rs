@@ -262,8 +262,8 @@ impl Device {
                     self.cookies.push(cookie);
                 }
             }
-            // Whoever ended the others meant a session that was just beginning, too.
-            (Err(error), Habit::LogIn) if error.kind() == ErrorKind::Conflict => {}
+            // Whoever ended the others was there before the new id had its record. So it never gets one.
+            (Err(error), Habit::LogIn | Habit::Rotate) if error.kind() == ErrorKind::Conflict => {}
             (Err(error), _) => panic!("a request of a device: {error:?}"),
         }
     }
