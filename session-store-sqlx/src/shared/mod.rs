@@ -2,6 +2,8 @@
 
 mod error;
 mod lease;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod many;
 mod rows;
 mod schema;
 mod shape;
@@ -10,9 +12,11 @@ mod table;
 pub use error::SetupError;
 pub(crate) use error::{failed, unavailable};
 pub(crate) use lease::Lease;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+pub(crate) use many::groups;
 pub(crate) use rows::{
-    Columns, EntryColumns, KeyedColumns, Row, SampleColumns, count, counted, entries, groups,
-    millis, number, of_each, removed, sample_limits, sampled,
+    Columns, EntryColumns, KeyedColumns, Row, SampleColumns, count, counted, entries, millis,
+    number, of_each, removed, sample_limits, sampled,
 };
 pub(crate) use schema::{RIGHTS, is_current};
 pub(crate) use shape::{FoundColumn, Shape};

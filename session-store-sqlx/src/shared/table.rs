@@ -5,7 +5,6 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::error::SetupError;
-use super::rows::AT_ONCE;
 
 /// The name in the statements and schemas as they are written here.
 pub(super) const DEFAULT: &str = "sessions";
@@ -68,12 +67,6 @@ impl Table {
         }
         Sql::new(sql)
     }
-
-    /// A statement that ends with a list of as many keys as are loaded at a time.
-    pub(crate) fn sql_for_many(&self, statement: &'static str) -> Sql {
-        let places = ["?"; AT_ONCE].join(", ");
-        Sql::new(format!("{}({places})", self.sql(statement).text))
-    }
 }
 
 impl Default for Table {
@@ -94,16 +87,16 @@ fn is_identifier(name: &str, longest: usize) -> bool {
             .all(|byte| is_letter(&byte) || byte.is_ascii_digit())
 }
 
-/// A statement of ours with a checked name in it. Only [`Table::sql`] makes one.
+/// A statement of ours with a checked name in it. Only [`Table::sql`] makes one, and whoever adds places for keys to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Sql {
-    text: Arc<str>,
+    pub(super) text: Arc<str>,
     #[cfg(feature = "postgres")]
     is_named: bool,
 }
 
 impl Sql {
-    fn new(text: String) -> Self {
+    pub(super) fn new(text: String) -> Self {
         Self {
             text: text.into(),
             #[cfg(feature = "postgres")]
