@@ -24,33 +24,39 @@
 //! - Every call is one command on one key, which is what a cluster asks for. Redirections are followed.
 //! - Several applications can share a server, each with a [key prefix](RedisStoreBuilder::key_prefix) of its own.
 //!
-//! # TLS, and clients of your own
+//! # TLS, Unix sockets, and Sentinel
 //!
-//! `rediss://` and `rediss-cluster://` take the Cargo feature `tls`, and trust the system's root certificates. For
-//! anything else (other roots, a client certificate, Sentinel) hand in a client of [`fred`]'s:
+//! `rediss://` and `rediss-cluster://` take the Cargo feature `tls`, and trust the system's root certificates, or
+//! [those that the builder is given](RedisStoreBuilder::root_certificates). `unix:///run/redis.sock` leads to a Unix
+//! socket; it takes `?db=`, `&user=` and `&pass=`.
+//!
+//! Whoever has configured a [`redis::Client`] hands it [to the builder](RedisStoreBuilder::client). Where it depends on
+//! the time who is the master, the builder takes a [function that says it](RedisStoreBuilder::resolver). With the Cargo
+//! feature `sentinel` that is:
 //!
 //! ```no_run
-//! # #[cfg(feature = "tls")] mod example {
-//! use session_store_redis::RedisStore;
-//! use session_store_redis::fred::rustls::{ClientConfig, RootCertStore};
-//! use session_store_redis::fred::prelude::{Builder, ClientLike as _, Config, ReconnectPolicy};
+//! # #[cfg(feature = "sentinel")] mod example {
+//! use std::sync::Arc;
 //!
-//! async fn store(roots: RootCertStore) -> Result<RedisStore, Box<dyn std::error::Error>> {
-//!     let mut config = Config::from_url("redis://redis.internal:6380")?;
-//!     let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-//!     config.tls = Some(tls.into());
-//!     let client = Builder::from_config(config)
-//!         .set_policy(ReconnectPolicy::new_exponential(0, 20, 400, 2))
-//!         .build()?;
-//!     client.init().await?;
-//!     Ok(RedisStore::new(client)?)
+//! use session_store_redis::RedisStore;
+//! use session_store_redis::redis::sentinel::{SentinelClient, SentinelServerType};
+//! use tokio::sync::Mutex;
+//!
+//! async fn store() -> Result<RedisStore, Box<dyn std::error::Error>> {
+//!     let sentinels = vec!["redis://10.0.0.1:26379", "redis://10.0.0.2:26379"];
+//!     let master = "mymaster".to_owned();
+//!     let client = SentinelClient::build(sentinels, master, None, SentinelServerType::Master)?;
+//!     let client = Arc::new(Mutex::new(client));
+//!     let resolve = move || {
+//!         let client = client.clone();
+//!         async move { client.lock().await.async_get_client().await }
+//!     };
+//!     Ok(RedisStore::builder().resolver(resolve).await?)
 //! }
 //! # }
 //! ```
 //!
-//! Timeouts and attempts are this crate's own for every command, however the client is configured. A client for a
-//! cluster is taken as a description of the cluster: the store makes a client of its own for each master, with the
-//! same configuration.
+//! Timeouts, reconnecting and attempts are this crate's own for every command, however a client is configured.
 //!
 //! # What a request costs
 //!
@@ -66,8 +72,8 @@
 //! the text instead, which costs one command more.
 //!
 //! A user of Redis's access control needs the commands `get`, `getrange`, `set`, `setrange`, `pexpire`, `del`, `hset`,
-//! `hdel`, `hgetall`, `evalsha` and `eval` on keys that begin with the prefix, and `ping`, `info`, `client|id`, and
-//! for a cluster `cluster|slots` and `asking`.
+//! `hdel`, `hgetall`, `evalsha` and `eval` on keys that begin with the prefix, and for a cluster `cluster|slots` and
+//! `asking`.
 //!
 //! # Expiry
 //!
@@ -102,20 +108,22 @@
 //!   that is made a replica where it is, with `REPLICAOF`, keeps its connections, and refuses writes. When it does, the
 //!   store connects anew, every half second at most, and sends the refused write again, to the new master as soon as
 //!   the name leads there. Until then it may read what the replica has; what is under way when it connects anew fails.
-//!   A client of your own is left alone: cut its connections (`CLIENT KILL TYPE normal`). Sentinel and clusters see to
-//!   that by themselves.
+//!   Sentinel and clusters see to that by themselves.
 
 mod builder;
 mod cluster;
 mod connect;
+mod dial;
 mod engine;
 mod error;
 mod node;
 mod records;
 mod script;
-mod setup;
 mod slots;
 #[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
 mod tls;
 mod users;
 
@@ -123,16 +131,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use fred;
-use fred::clients::Client;
-use fred::types::Value;
+pub use redis;
+use redis::{Cmd, ToRedisArgs, Value};
 use session_core::store::{StoreKey, UserKey};
 
 pub use crate::builder::RedisStoreBuilder;
 use crate::engine::Engine;
 use crate::error::Failure;
 pub use crate::error::SetupError;
-use crate::node::{Command, Deadline};
+use crate::node::Deadline;
 use crate::script::Script;
 
 /// Sessions in Redis. Cloning is cheap, and clones share the connections, which end with the last of them.
@@ -158,14 +165,6 @@ impl RedisStore {
         Self::builder().connect(url).await
     }
 
-    /// The store that a connected client is for, with default options. See [`RedisStoreBuilder::client`].
-    ///
-    /// # Errors
-    /// The client would not connect again after it has lost its connection.
-    pub fn new(client: Client) -> Result<Self, SetupError> {
-        Self::builder().client(client)
-    }
-
     /// Options for a store.
     pub fn builder() -> RedisStoreBuilder {
         RedisStoreBuilder::new()
@@ -179,16 +178,16 @@ impl RedisStore {
         format!("{}user:{user}", self.0.key_prefix)
     }
 
-    async fn call(&self, key: &str, command: &Command) -> Result<Value, Failure> {
+    async fn call(&self, key: &str, command: &Cmd) -> Result<Value, Failure> {
         let deadline = Deadline::after(self.0.timeout);
         self.0.engine.call(key, command, deadline).await
     }
 
-    async fn run<const N: usize>(
+    async fn run(
         &self,
         script: &Script,
         key: &str,
-        arguments: [Value; N],
+        arguments: impl ToRedisArgs,
     ) -> Result<Value, Failure> {
         let deadline = Deadline::after(self.0.timeout);
         script.run(&self.0.engine, key, arguments, deadline).await

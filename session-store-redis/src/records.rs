@@ -1,7 +1,6 @@
 //! The records: the contract of `SessionStore` in terms of commands.
 
-use fred::bytes::Bytes;
-use fred::types::Value;
+use redis::Value;
 use session_core::Timestamp;
 use session_core::store::{
     Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch, UserIndex,
@@ -9,7 +8,6 @@ use session_core::store::{
 };
 
 use crate::error::Failure;
-use crate::node::Command;
 use crate::{RedisStore, script};
 
 /// How much longer than a record lives Redis keeps it, in milliseconds. A record's own expiry decides when it is
@@ -25,14 +23,8 @@ const LONGEST_MILLIS: u64 = Timestamp::MAX.as_unix_millis();
 impl SessionStore for RedisStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
         let key = self.record_key(key);
-        let command = Command::new("GET").with(key.as_str());
-        let answer = self.call(&key, &command).await?;
-        if answer.is_null() {
-            return Ok(None);
-        }
-        let bytes = answer.as_bytes().ok_or(Failure::Unexpected)?;
-        let record = Record::decode(bytes)?;
-        Ok((!record.is_expired(now)).then_some(record))
+        let answer = self.call(&key, redis::cmd("GET").arg(&key)).await?;
+        loaded(&answer, now)
     }
 
     async fn save(
@@ -42,16 +34,16 @@ impl SessionStore for RedisStore {
         options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
         let SaveOptions { expect, now, .. } = options;
-        let expected = match expect {
-            Expect::Absent => Bytes::new(),
-            Expect::Version(version) => Bytes::copy_from_slice(version.as_bytes()),
+        let expected = match &expect {
+            Expect::Absent => &[],
+            Expect::Version(version) => version.as_bytes().as_slice(),
         };
-        let arguments = [
-            Bytes::from(record.encode()).into(),
-            number(now.as_unix_millis()),
-            number(lifetime_millis(record.expires_at, now)),
-            expected.into(),
-        ];
+        let arguments = (
+            record.encode(),
+            now.as_unix_millis(),
+            lifetime_millis(record.expires_at, now),
+            expected,
+        );
         let key = self.record_key(key);
         let answer = self.run(&script::SAVE, &key, arguments).await?;
         outcome(&answer)
@@ -59,9 +51,8 @@ impl SessionStore for RedisStore {
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
         let key = self.record_key(key);
-        let command = Command::new("DEL").with(key.as_str());
-        match self.call(&key, &command).await? {
-            Value::Integer(_) => Ok(()),
+        match self.call(&key, redis::cmd("DEL").arg(&key)).await? {
+            Value::Int(_) => Ok(()),
             _ => Err(Failure::Unexpected.into()),
         }
     }
@@ -72,12 +63,12 @@ impl SessionStore for RedisStore {
         touch: Touch,
         now: Timestamp,
     ) -> Result<SaveOutcome, StoreError> {
-        let arguments = [
-            touch.expected.as_bytes().as_slice().into(),
-            touched_bytes(&touch).as_slice().into(),
-            number(now.as_unix_millis()),
-            number(lifetime_millis(touch.expires_at, now)),
-        ];
+        let arguments = (
+            touch.expected.as_bytes().as_slice(),
+            &touched_bytes(&touch),
+            now.as_unix_millis(),
+            lifetime_millis(touch.expires_at, now),
+        );
         let key = self.record_key(key);
         let answer = self.run(&script::TOUCH, &key, arguments).await?;
         outcome(&answer)
@@ -86,6 +77,17 @@ impl SessionStore for RedisStore {
     fn user_index(&self) -> Option<&dyn UserIndex> {
         Some(self)
     }
+}
+
+/// What a `GET` has found.
+fn loaded(answer: &Value, now: Timestamp) -> Result<Option<Record>, StoreError> {
+    let bytes = match answer {
+        Value::Nil => return Ok(None),
+        Value::BulkString(bytes) => bytes,
+        _ => return Err(Failure::Unexpected.into()),
+    };
+    let record = Record::decode(bytes)?;
+    Ok((!record.is_expired(now)).then_some(record))
 }
 
 /// For how long Redis keeps what expires then.
@@ -110,19 +112,14 @@ fn touched_bytes(touch: &Touch) -> [u8; 32] {
 /// What the scripts for saves and touches answer.
 fn outcome(answer: &Value) -> Result<SaveOutcome, StoreError> {
     match answer {
-        Value::Integer(1) => Ok(SaveOutcome::Saved),
-        Value::Integer(0) => Ok(SaveOutcome::Missing),
-        in_the_way => {
-            let bytes = in_the_way.as_bytes().ok_or(Failure::Unexpected)?;
-            let current = Record::decode(bytes)?;
+        Value::Int(1) => Ok(SaveOutcome::Saved),
+        Value::Int(0) => Ok(SaveOutcome::Missing),
+        Value::BulkString(in_the_way) => {
+            let current = Record::decode(in_the_way)?;
             Ok(SaveOutcome::Conflict(Some(Box::new(current))))
         }
+        _ => Err(Failure::Unexpected.into()),
     }
-}
-
-/// A number as Redis takes it.
-pub(crate) fn number(number: u64) -> Value {
-    number.to_string().into()
 }
 
 #[cfg(test)]
@@ -166,22 +163,23 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        assert_eq!(outcome(&Value::Integer(1)).unwrap(), SaveOutcome::Saved);
-        assert_eq!(outcome(&Value::Integer(0)).unwrap(), SaveOutcome::Missing);
+        assert_eq!(outcome(&Value::Int(1)).unwrap(), SaveOutcome::Saved);
+        assert_eq!(outcome(&Value::Int(0)).unwrap(), SaveOutcome::Missing);
         let ended = Record::new(
             Version::from_bytes([9; 16]),
             time(7),
             RecordState::ended(time(3), EndedBy::OwnRequest, FormerSession::default()),
         );
-        let bytes = Bytes::from(ended.encode());
+        let bytes = Value::BulkString(ended.encode());
         assert_eq!(
-            outcome(&bytes.into()).unwrap(),
+            outcome(&bytes).unwrap(),
             SaveOutcome::Conflict(Some(Box::new(ended)))
         );
         let kind = |answer| outcome(&answer).unwrap_err().kind();
-        assert_eq!(kind("".into()), StoreErrorKind::Corrupt);
-        assert_eq!(kind("S\u{3}".into()), StoreErrorKind::NewerFormat);
-        for strange in [Value::Integer(2), Value::Null, Value::Array(Vec::new())] {
+        let text = |text: &str| Value::BulkString(text.into());
+        assert_eq!(kind(text("")), StoreErrorKind::Corrupt);
+        assert_eq!(kind(text("S\u{3}")), StoreErrorKind::NewerFormat);
+        for strange in [Value::Int(2), Value::Nil, Value::Array(Vec::new())] {
             assert_eq!(kind(strange), StoreErrorKind::Unknown);
         }
     }

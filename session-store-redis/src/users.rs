@@ -1,14 +1,13 @@
 //! The index of sessions by user: a hash for each user, with an entry for each id of a session.
 
-use fred::types::Value;
+use redis::Value;
 use session_core::store::{
     AddOutcome, IndexEntry, StoreError, StoreKey, UserIndex, UserKey, async_trait,
 };
 use session_core::{SessionRef, Timestamp};
 
 use crate::error::Failure;
-use crate::node::Command;
-use crate::records::{MARGIN_MILLIS, number};
+use crate::records::MARGIN_MILLIS;
 use crate::{RedisStore, script};
 
 /// The length of an entry: its reference, when it was added, and its expiry.
@@ -23,39 +22,37 @@ impl UserIndex for RedisStore {
         cap: Option<usize>,
         now: Timestamp,
     ) -> Result<AddOutcome, StoreError> {
-        let arguments = [
-            entry.key.as_bytes().as_slice().into(),
-            encode(&entry).as_slice().into(),
-            number(now.as_unix_millis()),
-            cap.map_or_else(String::new, |cap| cap.to_string()).into(),
-            number(MARGIN_MILLIS),
-        ];
+        let arguments = (
+            entry.key.as_bytes().as_slice(),
+            &encode(&entry),
+            now.as_unix_millis(),
+            cap.map_or_else(String::new, |cap| cap.to_string()),
+            MARGIN_MILLIS,
+        );
         let key = self.user_key(user);
         match self.run(&script::ADD, &key, arguments).await? {
-            Value::Integer(count) => {
+            Value::Int(count) => {
                 let count = usize::try_from(count).map_err(|_| Failure::Unexpected)?;
                 Ok(AddOutcome::Added(count))
             }
-            entries => Ok(AddOutcome::Full(decode_all(entries, now)?)),
+            entries => Ok(AddOutcome::Full(decode_all(&entries, now)?)),
         }
     }
 
     async fn remove(&self, user: &UserKey, key: &StoreKey) -> Result<(), StoreError> {
         let user = self.user_key(user);
-        let command = Command::new("HDEL")
-            .with(user.as_str())
-            .with(key.as_bytes().as_slice());
+        let mut command = redis::cmd("HDEL");
+        command.arg(&user).arg(key.as_bytes());
         match self.call(&user, &command).await? {
-            Value::Integer(_) => Ok(()),
+            Value::Int(_) => Ok(()),
             _ => Err(Failure::Unexpected.into()),
         }
     }
 
     async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError> {
         let user = self.user_key(user);
-        let command = Command::new("HGETALL").with(user.as_str());
-        let answer = self.call(&user, &command).await?;
-        Ok(decode_all(answer, now)?)
+        let answer = self.call(&user, redis::cmd("HGETALL").arg(&user)).await?;
+        Ok(decode_all(&answer, now)?)
     }
 }
 
@@ -83,16 +80,14 @@ fn decode(key: &[u8], entry: &[u8]) -> Option<IndexEntry> {
 }
 
 /// All entries of a hash that haven't expired, in order of their addition.
-fn decode_all(hash: Value, now: Timestamp) -> Result<Vec<IndexEntry>, Failure> {
-    let entries: Option<Vec<_>> = match &hash {
-        // In version 2 of the protocol keys and values alternate; version 3 has maps.
+fn decode_all(hash: &Value, now: Timestamp) -> Result<Vec<IndexEntry>, Failure> {
+    let entries: Option<Vec<_>> = match hash {
         Value::Array(values) if values.len().is_multiple_of(2) => values
             .chunks_exact(2)
-            .map(|pair| decode(pair[0].as_bytes()?, pair[1].as_bytes()?))
-            .collect(),
-        Value::Map(map) => map
-            .iter()
-            .map(|(key, entry)| decode(key.as_bytes(), entry.as_bytes()?))
+            .map(|pair| match pair {
+                [Value::BulkString(key), Value::BulkString(entry)] => decode(key, entry),
+                _ => None,
+            })
             .collect(),
         _ => None,
     };
@@ -104,8 +99,6 @@ fn decode_all(hash: Value, now: Timestamp) -> Result<Vec<IndexEntry>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use fred::types::{Key, Map};
-
     use super::*;
 
     fn entry(key: u8, added_at: u64) -> IndexEntry {
@@ -119,8 +112,8 @@ mod tests {
 
     fn pair(entry: &IndexEntry) -> [Value; 2] {
         [
-            entry.key.as_bytes().as_slice().into(),
-            encode(entry).as_slice().into(),
+            Value::BulkString(entry.key.as_bytes().to_vec()),
+            Value::BulkString(encode(entry).to_vec()),
         ]
     }
 
@@ -130,15 +123,11 @@ mod tests {
         let pairs = [pair(&late), pair(&early)];
         let flat = Value::Array(pairs.concat());
         let now = Timestamp::from_unix_millis(1_004);
-        assert_eq!(decode_all(flat.clone(), now).unwrap(), [early, late]);
+        assert_eq!(decode_all(&flat, now).unwrap(), [early, late]);
         let now = Timestamp::from_unix_millis(1_005);
-        assert_eq!(decode_all(flat, now).unwrap(), [late]);
-
-        let key = Key::from(late.key.as_bytes().as_slice());
-        let [_, value] = pair(&late);
-        let map: Map = [(key, value)].into_iter().collect();
-        assert_eq!(decode_all(Value::Map(map), now).unwrap(), [late]);
-        assert_eq!(decode_all(Value::Array(Vec::new()), now).unwrap(), []);
+        assert_eq!(decode_all(&flat, now).unwrap(), [late]);
+        let none = Value::Array(Vec::new());
+        assert_eq!(decode_all(&none, now).unwrap(), []);
     }
 
     #[test]
@@ -146,14 +135,14 @@ mod tests {
         let [key, value] = pair(&entry(1, 5));
         let now = Timestamp::default();
         for strange in [
-            Value::Null,
-            "OK".into(),
+            Value::Nil,
+            Value::Okay,
             Value::Array(vec![key.clone()]),
-            Value::Array(vec![key.clone(), Value::Integer(1)]),
-            Value::Array(vec![key, "short".into()]),
-            Value::Array(vec!["short".into(), value]),
+            Value::Array(vec![key.clone(), Value::Int(1)]),
+            Value::Array(vec![key, Value::BulkString(b"short".to_vec())]),
+            Value::Array(vec![Value::BulkString(b"short".to_vec()), value]),
         ] {
-            assert!(decode_all(strange, now).is_err());
+            assert!(decode_all(&strange, now).is_err());
         }
     }
 }

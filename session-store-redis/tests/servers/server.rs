@@ -13,6 +13,7 @@ use session_core::store::{
     StoreErrorKind, Touch, UserIndex as _, UserKey, Version,
 };
 use session_store_redis::RedisStore;
+use session_store_redis::redis::Client;
 use session_test_servers::Redis;
 
 use crate::common::{ended, fresh_key, fresh_prefix, live, load_soon, now};
@@ -40,25 +41,124 @@ fn entry() -> IndexEntry {
     )
 }
 
-/// CM-5: sent again, it would meet what it has stored itself.
+/// CM-5: sent again, it would meet what it has stored itself. The server's own count says that it wasn't.
 #[tokio::test]
 async fn a_save_whose_answer_is_lost_is_not_sent_again() {
-    let (port, loses_next) = lossy_relay(Redis::shared().port());
+    let redis = Redis::start(&[]);
+    let (port, loses_next) = lossy_relay(redis.port());
     let store = store_at(&format!("redis://127.0.0.1:{port}"), &fresh_prefix()).await;
-    let (key, first, second) = (fresh_key(), live(), live());
+    let (key, mut last) = (fresh_key(), live());
     let created = store
-        .save(&key, first.clone(), SaveOptions::new(Expect::Absent, now()))
+        .save(&key, last.clone(), SaveOptions::new(Expect::Absent, now()))
         .await;
     assert_eq!(created.unwrap(), SaveOutcome::Saved);
-
-    loses_next.store(true, Ordering::SeqCst);
-    let expect = Expect::Version(first.version);
+    // Has the server see the script.
+    let expect = Expect::Version(last.version);
+    last = live();
     let saved = store
-        .save(&key, second.clone(), SaveOptions::new(expect, now()))
+        .save(&key, last.clone(), SaveOptions::new(expect, now()))
         .await;
-    assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Unknown);
-    let found = load_soon(&store, &key, Duration::from_secs(2)).await;
-    assert_eq!(found, Some(second));
+    assert_eq!(saved.unwrap(), SaveOutcome::Saved);
+
+    for _ in 0..LOSSES {
+        let before = writes(&redis);
+        loses_next.store(true, Ordering::SeqCst);
+        let expect = Expect::Version(last.version);
+        last = live();
+        let saved = store
+            .save(&key, last.clone(), SaveOptions::new(expect, now()))
+            .await;
+        assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Unknown);
+        let found = load_soon(&store, &key, Duration::from_secs(2)).await;
+        assert_eq!(found.as_ref(), Some(&last));
+        assert_eq!(writes(&redis) - before, 1);
+    }
+}
+
+/// How often an answer is lost in one test.
+const LOSSES: usize = 20;
+
+/// How many commands and scripts that write a server has carried out. What a script calls is not counted.
+fn writes(redis: &Redis) -> u64 {
+    let stats = redis.command(&["INFO", "commandstats"]);
+    let of = |command: &str| {
+        let mut lines = stats.lines();
+        let calls = lines.find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
+    };
+    of("evalsha") + of("eval")
+}
+
+/// A connection that is lost while nothing is under way costs no call.
+#[tokio::test]
+async fn a_connection_that_is_lost_while_idle_is_made_again() {
+    let redis = Redis::start(&[]);
+    let store = store_at(&redis.url(), "session:").await;
+    for _ in 0..LOSSES {
+        assert_eq!(redis.command(&["CLIENT", "KILL", "TYPE", "normal"]), "1");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(store.load(&fresh_key(), now()).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_a_server_too() {
+    let socket = std::env::temp_dir().join(format!("session-store-redis-{}", fresh_prefix()));
+    let path = socket.display().to_string();
+    let _redis = Redis::start(&["--unixsocket", &path, "--requirepass", "secret"]);
+    let store = store_at(&format!("unix://{path}?pass=secret&db=1"), "session:").await;
+    assert_eq!(store.load(&fresh_key(), now()).await.unwrap(), None);
+    let wrong = RedisStore::connect(&format!("unix://{path}?pass=wrong")).await;
+    assert!(wrong.is_err_and(|error| !error.is_config()));
+}
+
+/// Somebody else's client says where the server is, and how to get in.
+#[tokio::test]
+async fn a_client_is_a_description() {
+    let redis = Redis::start(&["--requirepass", "secret"]);
+    let client = Client::open(format!("redis://:secret@127.0.0.1:{}/3", redis.port()));
+    let store = RedisStore::builder().client(client.unwrap()).await.unwrap();
+    let created = store
+        .save(
+            &fresh_key(),
+            live(),
+            SaveOptions::new(Expect::Absent, now()),
+        )
+        .await;
+    assert_eq!(created.unwrap(), SaveOutcome::Saved);
+    assert!(redis.command(&["INFO", "keyspace"]).contains("db3:keys=1"));
+}
+
+/// Where another server has become the master, the new connection leads there.
+#[tokio::test]
+async fn the_master_is_asked_for_before_each_connection() {
+    let servers = [Redis::start(&[]), Redis::start(&[])];
+    let clients = servers.each_ref().map(|server| Client::open(server.url()));
+    let clients = clients.map(Result::unwrap);
+    let is_second = Arc::new(AtomicBool::new(false));
+    let turn = is_second.clone();
+    let resolve = move || {
+        let client = clients[usize::from(turn.load(Ordering::SeqCst))].clone();
+        async move { Ok(client) }
+    };
+    let store = RedisStore::builder().resolver(resolve).await.unwrap();
+    let created = store
+        .save(
+            &fresh_key(),
+            live(),
+            SaveOptions::new(Expect::Absent, now()),
+        )
+        .await;
+    assert_eq!(created.unwrap(), SaveOutcome::Saved);
+    is_second.store(true, Ordering::SeqCst);
+    servers[0].kill();
+    assert_eq!(
+        load_soon(&store, &fresh_key(), Duration::from_secs(2)).await,
+        None
+    );
+    let [_, second] = &servers;
+    let connections = second.command(&["CLIENT", "LIST", "TYPE", "normal"]);
+    assert_eq!(connections.lines().count(), 2, "the store's, and this one");
 }
 
 #[tokio::test]
