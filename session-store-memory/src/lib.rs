@@ -24,8 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_core::Timestamp;
 use session_core::store::{
-    AddOutcome, IndexEntry, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey,
-    Touch, UserIndex, UserKey, async_trait,
+    AddOutcome, IndexEntry, Record, Sample, SaveOptions, SaveOutcome, SessionStore, StoreError,
+    StoreKey, Touch, UserIndex, UserKey, async_trait,
 };
 
 use crate::shard::{Full, Shard};
@@ -238,5 +238,14 @@ impl UserIndex for MemoryStore {
 
     async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError> {
         Ok(self.users(user).list(user, now))
+    }
+
+    async fn sample(
+        &self,
+        user: &UserKey,
+        sample: Sample,
+        now: Timestamp,
+    ) -> Result<Vec<IndexEntry>, StoreError> {
+        Ok(self.users(user).sample(user, sample, now))
     }
 }

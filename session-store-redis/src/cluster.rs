@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, Value};
 
 use crate::dial::{Dialer, Place};
@@ -110,11 +111,7 @@ impl Cluster {
         let (mut server, mut node) = self.owner(slot, deadline).await?;
         let mut answer = node.send(command, deadline).await;
         for _ in 0..MOST_REDIRECTIONS {
-            let redirection = match &answer {
-                Err(Failure::Refused(refusal)) => Redirection::parse(refusal.text(), &server.host),
-                _ => None,
-            };
-            let Some(redirection) = redirection else {
+            let Some(redirection) = redirection(&answer, &server) else {
                 break;
             };
             server = redirection.server;
@@ -126,13 +123,54 @@ impl Cluster {
                 node.send(command, deadline).await
             };
         }
+        self.note(&server, &answer);
+        answer
+    }
+
+    /// Sends commands to the owners of their keys, all those of one server together. One that is redirected then goes
+    /// its own way.
+    pub(crate) async fn call_all(
+        &self,
+        calls: &[(String, Cmd)],
+        deadline: Deadline,
+    ) -> Vec<Result<Value, Failure>> {
+        let mut answers = vec![Err(Failure::Unexpected); calls.len()];
+        let mut groups: HashMap<Server, (Arc<Node>, Vec<usize>)> = HashMap::new();
+        for (at, (key, _)) in calls.iter().enumerate() {
+            match self.owner(slot_of(key), deadline).await {
+                Ok((server, node)) => {
+                    let group = groups.entry(server).or_insert((node, Vec::new()));
+                    group.1.push(at);
+                }
+                Err(failure) => answers[at] = Err(failure),
+            }
+        }
+        let sent = groups
+            .into_iter()
+            .map(|(server, (node, places))| async move {
+                let commands = places.iter().map(|&at| &calls[at].1);
+                let answers = node.send_all(commands, deadline).await;
+                (server, places.into_iter().zip(answers))
+            });
+        for (server, group) in join_all(sent).await {
+            for (at, answer) in group {
+                self.note(&server, &answer);
+                answers[at] = match redirection(&answer, &server) {
+                    None => answer,
+                    Some(_) => self.call(&calls[at].0, &calls[at].1, deadline).await,
+                };
+            }
+        }
+        answers
+    }
+
+    /// A node that gives no answer may be dead, and another one have taken its place.
+    fn note(&self, server: &Server, answer: &Result<Value, Failure>) {
         if let Err(Failure::Unanswered(_)) = answer {
-            // The node may be dead, and another one have taken its place.
             let mut map = self.lock();
             map.is_doubtful = true;
-            map.suspect = Some(server);
+            map.suspect = Some(server.clone());
         }
-        answer
     }
 
     /// The owner of a slot, as far as is known. If it isn't connected, another one may own the slot by now.
@@ -222,6 +260,14 @@ impl Cluster {
     fn lock(&self) -> MutexGuard<'_, Map> {
         // Nothing that happens under the lock leaves the map half-changed where it could panic.
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the answer of this server sends the command.
+fn redirection(answer: &Result<Value, Failure>, server: &Server) -> Option<Redirection> {
+    match answer {
+        Err(Failure::Refused(refusal)) => Redirection::parse(refusal.text(), &server.host),
+        _ => None,
     }
 }
 

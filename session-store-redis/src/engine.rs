@@ -49,6 +49,21 @@ impl Engine {
             Self::Cluster(cluster) => cluster.call(key, command, deadline).await,
         }
     }
+
+    /// Sends commands with their keys, each once, in one trip to each server. The order of their effects is nobody's.
+    pub(crate) async fn call_all(
+        &self,
+        calls: &[(String, Cmd)],
+        deadline: Deadline,
+    ) -> Vec<Result<Value, Failure>> {
+        match self {
+            Self::Single(node) => {
+                let commands = calls.iter().map(|(_, command)| command);
+                node.send_all(commands, deadline).await
+            }
+            Self::Cluster(cluster) => cluster.call_all(calls, deadline).await,
+        }
+    }
 }
 
 /// Finds out before anything is sent whether TLS can be had, where it is asked for.

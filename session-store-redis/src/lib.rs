@@ -183,6 +183,12 @@ impl RedisStore {
         self.0.engine.call(key, command, deadline).await
     }
 
+    /// Commands with their keys, in one trip to each server that owns some of them.
+    async fn call_all(&self, calls: Vec<(String, Cmd)>) -> Vec<Result<Value, Failure>> {
+        let deadline = Deadline::after(self.0.timeout);
+        self.0.engine.call_all(&calls, deadline).await
+    }
+
     async fn run(
         &self,
         script: &Script,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisError, Value};
+use redis::{Cmd, RedisError, Value};
 use session_core::{OsRandom, Random as _};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
@@ -144,22 +144,32 @@ impl Node {
         command: &Cmd,
         deadline: Deadline,
     ) -> Result<Value, Failure> {
-        let mut both = redis::pipe();
-        both.cmd("ASKING").add_command(command.clone());
-        let mut answers = self.send_all(&both, deadline).await?;
+        let asking = redis::cmd("ASKING");
+        let mut answers = self.send_all([&asking, command], deadline).await;
         answers.pop().unwrap_or(Err(Failure::Unexpected))
     }
 
-    /// Sends commands once, one directly behind the other.
-    pub(crate) async fn send_all(
+    /// Sends commands once, one directly behind the other, and gives as many answers.
+    pub(crate) async fn send_all<'c>(
         &self,
-        commands: &Pipeline,
+        commands: impl IntoIterator<Item = &'c Cmd>,
         deadline: Deadline,
-    ) -> Result<Vec<Result<Value, Failure>>, Failure> {
-        let (mut connection, _) = self.connection(deadline).await?;
-        let answers = connection.send_packed_commands(commands, 0, commands.len());
-        let answers = self.limited(answers, deadline).await?;
-        Ok(answers.into_iter().map(checked).collect())
+    ) -> Vec<Result<Value, Failure>> {
+        let mut pipeline = redis::pipe();
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        let count = pipeline.len();
+        let answers = async {
+            let (mut connection, _) = self.connection(deadline).await?;
+            let answers = connection.send_packed_commands(&pipeline, 0, count);
+            self.limited(answers, deadline).await
+        };
+        match answers.await {
+            Ok(answers) if answers.len() == count => answers.into_iter().map(checked).collect(),
+            Ok(_) => vec![Err(Failure::Unexpected); count],
+            Err(failure) => vec![Err(failure); count],
+        }
     }
 
     /// Sends a command to a server that may have been made a replica where it is. One that refuses a command for that

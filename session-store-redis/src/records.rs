@@ -13,7 +13,7 @@ use crate::{RedisStore, script};
 /// How much longer than a record lives Redis keeps it, in milliseconds. A record's own expiry decides when it is
 /// missing, by the clock of the server that asks; Redis is only to remove it some time after that. It counts from the
 /// clock of the server that saved, so that it must not be early for one whose clock is behind.
-pub(crate) const MARGIN_MILLIS: u64 = 60_000;
+const MARGIN_MILLIS: u64 = 60_000;
 
 /// The longest that Redis is asked to keep something. Redis refuses times at which its clock, a signed number, would
 /// overflow; this leaves a thousandfold of room.
@@ -25,6 +25,22 @@ impl SessionStore for RedisStore {
         let key = self.record_key(key);
         let answer = self.call(&key, redis::cmd("GET").arg(&key)).await?;
         loaded(&answer, now)
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let names = keys.iter().map(|key| self.record_key(key));
+        let calls = names.map(|name| {
+            let mut command = redis::cmd("GET");
+            command.arg(&name);
+            (name, command)
+        });
+        let answers = self.call_all(calls.collect()).await;
+        let answers = answers.into_iter();
+        answers.map(|answer| loaded(&answer?, now)).collect()
     }
 
     async fn save(
@@ -91,7 +107,7 @@ fn loaded(answer: &Value, now: Timestamp) -> Result<Option<Record>, StoreError> 
 }
 
 /// For how long Redis keeps what expires then.
-fn lifetime_millis(expires_at: Timestamp, now: Timestamp) -> u64 {
+pub(crate) fn lifetime_millis(expires_at: Timestamp, now: Timestamp) -> u64 {
     let left = expires_at
         .as_unix_millis()
         .saturating_sub(now.as_unix_millis());

@@ -15,6 +15,8 @@ pub(crate) static TOUCH: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/touch.lua")));
 pub(crate) static ADD: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/add.lua")));
+pub(crate) static REMOVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/remove.lua")));
 
 /// A script that works on one key.
 pub(crate) struct Script {

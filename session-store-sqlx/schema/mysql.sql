@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS sessions_users (
     added_at    BIGINT     NOT NULL,
     expires_at  BIGINT     NOT NULL,
     PRIMARY KEY (user_key, session_key),
-    INDEX sessions_users_expires_at (expires_at)
+    INDEX sessions_users_expires_at (expires_at),
+    INDEX sessions_users_added_at (user_key, added_at) -- for logins at a full cap, which look for what was added first
 ) ENGINE = InnoDB;
 
 INSERT IGNORE INTO sessions_schema (version) VALUES (1);

@@ -30,4 +30,7 @@ CREATE TABLE IF NOT EXISTS sessions_users (
 -- For sweeps. Touches don't come here: an entry is written at login and at rotation.
 CREATE INDEX IF NOT EXISTS sessions_users_expires_at ON sessions_users (expires_at);
 
+-- For logins at a full cap, which look for the sessions that were added first.
+CREATE INDEX IF NOT EXISTS sessions_users_added_at ON sessions_users (user_key, added_at, session_key);
+
 INSERT INTO sessions_schema (version) VALUES (1) ON CONFLICT DO NOTHING;

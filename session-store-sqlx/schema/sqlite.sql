@@ -27,4 +27,7 @@ CREATE TABLE IF NOT EXISTS sessions_users (
 -- Touches don't come here: an entry is written at login and at rotation.
 CREATE INDEX IF NOT EXISTS sessions_users_expires_at ON sessions_users (expires_at);
 
+-- For logins at a full cap, which look for the sessions that were added first.
+CREATE INDEX IF NOT EXISTS sessions_users_added_at ON sessions_users (user_key, added_at);
+
 INSERT OR IGNORE INTO sessions_schema (version) VALUES (1);

@@ -130,6 +130,15 @@ const NOTICED_BY: &[(Defect, &str)] = &[
     (FailedListIsEmpty, "a_failed_index_call_is_an_error"),
     (SweepForgetsIndex, "a_sweep_removes_expired_index_entries"),
     (CapLooksFirst, "the_cap_holds_in_a_race"),
+    (ManyForgetOrder, "many_records_are_loaded_as_each_alone"),
+    (
+        ManyFailTogether,
+        "an_unreadable_record_of_many_hides_no_other",
+    ),
+    (FailedManyAreMissing, "a_failed_load_of_many_is_an_error"),
+    (CapStopsCounting, "a_large_index_takes_another_entry"),
+    (SampleHasExpired, "a_sample_is_of_the_users_entries"),
+    (SampleIsAlwaysTheSame, "a_sample_reaches_every_entry"),
     (
         DroppedCallsKeepTheLock,
         "a_dropped_delete_happened_or_did_not",

@@ -5,8 +5,10 @@
     reason = "a test that meets the unexpected fails by panicking"
 )]
 
+use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use session_conformance::adapter::{Call, Gate, Mood, SECRET, SpyStore};
@@ -211,4 +213,38 @@ async fn whoever_waits_outlives_its_request() {
     has_turn.await.unwrap().unwrap();
     scene.manager.drain().await;
     assert_eq!(scene.n().await, Some(3));
+}
+
+/// CM-10: a commit that has begun and that nobody polls any more doesn't keep the request for ever, nor the server that
+/// is shut down after it.
+#[tokio::test]
+async fn a_commit_that_was_put_aside_keeps_nobody_for_ever() {
+    let scene = Scene::new().await;
+    let held = scene.store.hold(Call::Update);
+    let handle = scene.manager.handle();
+    let headers = [scene.cookie.as_bytes()];
+    let mut put_aside = None;
+    let request = async {
+        let session: Session = handle.load(&CookieHeaders(&headers)).await.unwrap();
+        session.set("n", 7).unwrap();
+        let mut commit = Box::pin({
+            let session = session.clone();
+            async move { session.commit().await }
+        });
+        let polled = poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx)));
+        assert!(polled.await.is_pending());
+        put_aside = Some(commit);
+    };
+    let ((), finished) = timeout(STORE_TIMEOUT * 4, handle.run(request))
+        .await
+        .unwrap();
+    let error = finished.error().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    // Once it is given up it goes on by itself.
+    drop(put_aside);
+    held.open();
+    timeout(STORE_TIMEOUT * 4, scene.manager.drain())
+        .await
+        .unwrap();
+    assert_eq!(scene.n().await, Some(7));
 }

@@ -43,19 +43,30 @@ impl Ending {
     };
 }
 
+/// What an ending did.
+#[derive(Default)]
+pub(super) struct Ended {
+    /// Whether there was a live session.
+    pub(super) was_alive: bool,
+    /// Whose entry was removed from the index.
+    pub(super) unlisted: Option<StoreKey>,
+}
+
 /// Ends whatever came with a request. Says whether that was alive.
 pub(super) async fn end_all(io: &mut Io<'_>, found: &Found) -> Result<bool, Error> {
     match found {
         Found::Nothing => Ok(false),
         Found::Live(session) => {
             let there = Ok(Some(session.to_record()));
-            end(io, session.key, there, Ending::OWN).await
+            let ended = end(io, session.key, there, Ending::OWN).await?;
+            Ok(ended.was_alive)
         }
         Found::SeveralLive(sessions) => {
             let mut has_ended = false;
             for session in sessions {
                 let there = Ok(Some(session.to_record()));
-                has_ended |= end(io, session.key, there, Ending::OWN).await?;
+                let ended = end(io, session.key, there, Ending::OWN).await?;
+                has_ended |= ended.was_alive;
             }
             Ok(has_ended)
         }
@@ -64,13 +75,14 @@ pub(super) async fn end_all(io: &mut Io<'_>, found: &Found) -> Result<bool, Erro
                 Some(record) => Ok(Some(record.clone())),
                 None => io.load_earlier(&gone.key).await,
             };
-            end(io, gone.key, there, Ending::OWN).await
+            let ended = end(io, gone.key, there, Ending::OWN).await?;
+            Ok(ended.was_alive)
         }
     }
 }
 
 /// Writes a tombstone over the session under `key`, where `there` was seen to lie, following rotations to where it
-/// lives now. Says whether that was a live session.
+/// lives now.
 ///
 /// It tries again without a pause: those who write the session pause after a conflict, so an ending gets through.
 pub(super) async fn end(
@@ -78,7 +90,7 @@ pub(super) async fn end(
     mut key: StoreKey,
     mut there: Result<Option<Record>, StoreError>,
     ending: Ending,
-) -> Result<bool, Error> {
+) -> Result<Ended, Error> {
     let (mut errors, mut conflicts, mut followed) = (0, 0, 0);
     let mut owner = ending.owner.map(Some);
     loop {
@@ -101,16 +113,16 @@ pub(super) async fn end(
             let is_anothers = *owner.get_or_insert(former.user) != former.user;
             let is_spared = ending.spared.is_some() && former.reference == ending.spared;
             if is_anothers || is_spared {
-                return Ok(false);
+                return Ok(Ended::default());
             }
         }
         match record.as_ref().map(|record| &record.state) {
-            Some(RecordState::Ended { .. }) => return Ok(false),
+            Some(RecordState::Ended { .. }) => return Ok(Ended::default()),
             // What a login left of a visitor's session leads to somebody else's, whether or not that is there.
             Some(RecordState::Superseded { cause, .. })
                 if *cause != MoveCause::Rotation && owner == Some(None) =>
             {
-                return Ok(false);
+                return Ok(Ended::default());
             }
             Some(RecordState::Superseded { successor, .. }) => {
                 followed += 1;
@@ -131,10 +143,16 @@ pub(super) async fn end(
         let written = write_tombstone(io, &key, record, ending.by, former)?.await;
         there = match written {
             Ok(SaveOutcome::Saved) => {
-                if let Some(user) = former.user.filter(|_| io.has_index()) {
-                    io.remove_entry(&user, &key).await;
+                let mut ended = Ended {
+                    was_alive,
+                    unlisted: None,
+                };
+                if let Some(user) = former.user.filter(|_| io.has_index())
+                    && io.remove_entry(&user, &key).await
+                {
+                    ended.unlisted = Some(key);
                 }
-                return Ok(was_alive);
+                return Ok(ended);
             }
             // Where nothing lay, nothing can be missing.
             Ok(SaveOutcome::Missing) if !lay_there => return Err(broken_contract()),

@@ -30,22 +30,18 @@ pub(super) async fn add(
 ) -> Result<(), Error> {
     let mut allowed = cap.map(|cap| cap.max);
     for tries in 1..=MAX_CONFLICTS {
-        let added = io.add_entry(user, entry, allowed).await?;
-        let mut others = match added {
-            AddOutcome::Added(count) => {
-                if count > TIDY_ABOVE {
-                    tidy(io, user, &entry).await;
-                }
-                return Ok(());
+        if let AddOutcome::Added(count) = io.add_entry(user, entry, allowed).await? {
+            if count > TIDY_ABOVE {
+                tidy(io, user, &entry).await;
             }
-            AddOutcome::Full(entries) => entries,
-        };
+            return Ok(());
+        }
         let Some(Cap { max, when_full }) = cap else {
             return Err(broken_contract());
         };
+        let mut others = io.some_entries(user, LOOKED_AT / 2, LOOKED_AT / 2).await?;
         others.retain(|other| other.reference != entry.reference);
-        let looked_at = choose(io, others)?;
-        let found = look_through(io, user, looked_at).await;
+        let found = look_through(io, user, others).await;
         if found.removed > 0 {
             continue;
         }
@@ -73,17 +69,6 @@ pub(super) async fn add(
     Err(too_many_conflicts())
 }
 
-/// Which entries to look at, in the order in which they were added.
-fn choose(io: &Io<'_>, mut entries: Vec<IndexEntry>) -> Result<Vec<IndexEntry>, Error> {
-    if entries.len() <= LOOKED_AT {
-        return Ok(entries);
-    }
-    let rest = entries.split_off(LOOKED_AT / 2);
-    entries.extend(io.choose(rest, LOOKED_AT / 2)?);
-    entries.sort_by_key(|entry| entry.added_at);
-    Ok(entries)
-}
-
 /// Ends one of these sessions: one that has expired by this server's clock, or else the one that was added first.
 async fn end_oldest(io: &mut Io<'_>, user: &UserKey, found: &LookedThrough) -> Result<(), Error> {
     let mut candidates: Vec<_> = found.listed.iter().collect();
@@ -98,14 +83,17 @@ async fn end_oldest(io: &mut Io<'_>, user: &UserKey, found: &LookedThrough) -> R
         owner: Some(*user),
         spared: None,
     };
-    if let Err(error) = end(io, key, there, ending).await {
-        // The session can't be read, or what it moved to. Looking again shows which places are left.
-        let is_unreadable = error
-            .store_error()
-            .is_some_and(StoreError::is_about_the_record);
-        return if is_unreadable { Ok(()) } else { Err(error) };
-    }
-    match io.remove_entry(user, &key).await {
+    let ended = match end(io, key, there, ending).await {
+        Ok(ended) => ended,
+        Err(error) => {
+            // The session can't be read, or what it moved to. Looking again shows which places are left.
+            let is_unreadable = error
+                .store_error()
+                .is_some_and(StoreError::is_about_the_record);
+            return if is_unreadable { Ok(()) } else { Err(error) };
+        }
+    };
+    match ended.unlisted == Some(key) || io.remove_entry(user, &key).await {
         true => Ok(()),
         false => {
             let message =
@@ -117,7 +105,7 @@ async fn end_oldest(io: &mut Io<'_>, user: &UserKey, found: &LookedThrough) -> R
 
 /// Removes entries of the dead. It doesn't matter if that fails: another login tries again.
 async fn tidy(io: &mut Io<'_>, user: &UserKey, added: &IndexEntry) {
-    if let Ok(mut entries) = io.some_entries(user, TIDIED).await {
+    if let Ok(mut entries) = io.some_entries(user, 0, TIDIED).await {
         entries.retain(|entry| entry.reference != added.reference);
         look_through(io, user, entries).await;
     }

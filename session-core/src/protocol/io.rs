@@ -1,6 +1,7 @@
 //! The world as one opening or one commit sees it: the store, the time, randomness, and what was configured.
 
 use std::future::Future;
+use std::iter::repeat_with;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,8 +18,8 @@ use crate::id::{SessionId, SessionRef, StoreKey, UserKey, Version};
 use crate::random::{Random, RandomError};
 use crate::spawn::Outliving;
 use crate::store::{
-    AddOutcome, Expect, IndexEntry, Record, RecordState, SaveOptions, SaveOutcome, SessionStore,
-    StoreError, Timestamp, Touch, UserIndex, choose,
+    AddOutcome, Expect, IndexEntry, Record, RecordState, Sample, SaveOptions, SaveOutcome,
+    SessionStore, StoreError, Timestamp, Touch, UserIndex,
 };
 use crate::time::Clock;
 
@@ -62,7 +63,7 @@ impl Environment {
 
 /// The output of a story (one `async fn` of the protocol), or `None` when its time is up first. All its store
 /// calls and pauses share the configured time.
-pub(super) fn in_time<F: Future>(env: &Environment, story: F) -> InTime<'_, F> {
+pub(crate) fn in_time<F: Future>(env: &Environment, story: F) -> InTime<'_, F> {
     InTime {
         story,
         env,
@@ -72,7 +73,7 @@ pub(super) fn in_time<F: Future>(env: &Environment, story: F) -> InTime<'_, F> {
 
 pin_project! {
     /// The future of [`in_time`]. It is no `async fn`, which would keep the story twice.
-    pub(super) struct InTime<'e, F> {
+    pub(crate) struct InTime<'e, F> {
         #[pin]
         story: F,
         env: &'e Environment,
@@ -153,6 +154,23 @@ impl<'e> Io<'e> {
         Wait { io: self, call }
     }
 
+    /// Many loads by whoever concludes something from the absence of records, in the order of the keys.
+    pub(super) async fn load_earlier_many(
+        &mut self,
+        keys: &[StoreKey],
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let earlier = self.policy().earlier(self.now);
+        let call = self.env.store().load_many(keys, earlier);
+        let records = Wait { io: self, call }.await;
+        // A store that forgets one hasn't answered it.
+        let missing = keys.len() - records.len().min(keys.len());
+        let forgotten = || Err(StoreError::unknown("the store answered fewer records"));
+        let filled = records
+            .into_iter()
+            .chain(repeat_with(forgotten).take(missing));
+        filled.take(keys.len()).collect()
+    }
+
     /// A save by whoever ends what may have expired within the margin.
     pub(super) fn save_earlier<'c>(
         &'c mut self,
@@ -221,32 +239,22 @@ impl<'e> Io<'e> {
         Ok(Wait { io: self, call }.await?)
     }
 
-    /// A few of a user's entries, chosen at random.
+    /// Some of a user's entries: as many of those that were added first, and as many of the others, chosen at random.
     pub(super) async fn some_entries(
         &mut self,
         user: &UserKey,
-        limit: usize,
+        oldest: usize,
+        random: usize,
     ) -> Result<Vec<IndexEntry>, Error> {
         let mut seed = [0; 8];
         self.env
             .random
             .fill_unique(&mut seed)
             .map_err(no_randomness)?;
+        let sample = Sample::new(oldest, random, u64::from_le_bytes(seed));
         let earlier = self.policy().earlier(self.now);
-        let seed = u64::from_le_bytes(seed);
-        let call = self.env.index()?.sample(user, limit, seed, earlier);
+        let call = self.env.index()?.sample(user, sample, earlier);
         Ok(Wait { io: self, call }.await?)
-    }
-
-    /// Chooses `count` of these at random, in no particular order.
-    pub(super) fn choose<T>(&self, mut from: Vec<T>, count: usize) -> Result<Vec<T>, Error> {
-        let mut seed = [0; 8];
-        self.env
-            .random
-            .fill_unique(&mut seed)
-            .map_err(no_randomness)?;
-        choose(&mut from, count, u64::from_le_bytes(seed));
-        Ok(from)
     }
 
     /// Waits before the next try, for a random time, so that those who collided don't collide again. Its upper
@@ -323,9 +331,14 @@ impl<'e> Io<'e> {
                 let message = "other requests kept changing the session until the time was up";
                 Error::new(ErrorKind::Conflict, message)
             }
-            false => StoreError::unknown("the store didn't answer in time").into(),
+            false => not_in_time().into(),
         }
     }
+}
+
+/// The error of a call whose time was up.
+pub(super) fn not_in_time() -> StoreError {
+    StoreError::unknown("the store didn't answer in time")
 }
 
 /// A call that is under way. When it ends, the story's time moves on, if there was anything to wait for.

@@ -4,10 +4,13 @@ use super::io::{Io, MAX_ERRORS};
 use crate::error::Error;
 use crate::id::UserKey;
 use crate::store::{
-    EndedBy, Expect, FormerSession, IndexEntry, LiveRecord, RecordState, SaveOutcome, StoreError,
-    StoreErrorKind,
+    EndedBy, Expect, FormerSession, IndexEntry, LiveRecord, Record, RecordState, SaveOutcome,
+    StoreError, StoreErrorKind,
 };
 use crate::time::Timestamp;
+
+/// How many records are loaded, or sessions ended, at a time.
+pub(super) const AT_ONCE: usize = 32;
 
 /// What was found.
 pub(super) struct LookedThrough {
@@ -51,32 +54,38 @@ pub(super) async fn look_through(
         failure: None,
     };
     let mut failures_in_a_row = 0;
-    for entry in entries {
-        let there = match what_is_under(io, &entry, user).await {
-            Ok(there) => there,
-            Err(error) => {
-                failures_in_a_row += u32::from(error.kind() == StoreErrorKind::Unknown);
-                match error.is_about_the_record() {
-                    true => found.unreadable += 1,
-                    false => found.failure = Some(error.into()),
+    for batch in entries.chunks(AT_ONCE) {
+        let keys: Vec<_> = batch.iter().map(|entry| entry.key).collect();
+        let records = io.load_earlier_many(&keys).await;
+        for (entry, record) in batch.iter().zip(records) {
+            let there = match what_it_leads_to(io, entry, record, user).await {
+                Ok(there) => there,
+                Err(error) => {
+                    failures_in_a_row += u32::from(error.kind() == StoreErrorKind::Unknown);
+                    match error.is_about_the_record() {
+                        true => found.unreadable += 1,
+                        false => found.failure = Some(error.into()),
+                    }
+                    if failures_in_a_row == MAX_ERRORS {
+                        return found;
+                    }
+                    continue;
                 }
-                if failures_in_a_row == MAX_ERRORS {
-                    return found;
+            };
+            failures_in_a_row = 0;
+            match there {
+                There::Dead => {
+                    found.removed += usize::from(io.remove_entry(user, &entry.key).await);
                 }
-                continue;
-            }
-        };
-        failures_in_a_row = 0;
-        match there {
-            There::Dead => found.removed += usize::from(io.remove_entry(user, &entry.key).await),
-            There::NothingYet => found.under_way += 1,
-            There::Session(session, expires_at) => {
-                let end = expires_at.min(session.ends_at(io.policy().lifetime));
-                found.listed.push(Listed {
-                    entry,
-                    session,
-                    has_expired: end <= io.now(),
-                });
+                There::NothingYet => found.under_way += 1,
+                There::Session(session, expires_at) => {
+                    let end = expires_at.min(session.ends_at(io.policy().lifetime));
+                    found.listed.push(Listed {
+                        entry: *entry,
+                        session,
+                        has_expired: end <= io.now(),
+                    });
+                }
             }
         }
     }
@@ -93,12 +102,13 @@ enum There {
     Dead,
 }
 
-async fn what_is_under(
+async fn what_it_leads_to(
     io: &mut Io<'_>,
     entry: &IndexEntry,
+    record: Result<Option<Record>, StoreError>,
     user: &UserKey,
 ) -> Result<There, StoreError> {
-    let mut record = io.load_earlier(&entry.key).await?;
+    let mut record = record?;
     if record.is_none() {
         if !io.policy().is_left_behind(entry.added_at, io.now()) {
             return Ok(There::NothingYet);

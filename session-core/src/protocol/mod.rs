@@ -37,7 +37,7 @@ pub use users::SessionInfo;
 
 pub(crate) use commit::{Commit, commit};
 pub(crate) use found::{Found, LiveSession};
-pub(crate) use io::Environment;
+pub(crate) use io::{Environment, in_time};
 pub(crate) use open::{Opened, open};
 pub(crate) use outcome::{ClientChange, Outcome};
 pub(crate) use queue::Queues;

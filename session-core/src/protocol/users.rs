@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::end::{Ending, end};
-use super::io::{Environment, Io, MAX_ERRORS, in_time};
-use super::look_through::look_through;
+use super::io::{Environment, Io, MAX_ERRORS, in_time, not_in_time};
+use super::look_through::{AT_ONCE, look_through};
 use crate::error::Error;
 use crate::events;
 use crate::id::{SessionRef, UserKey};
-use crate::store::{EndedBy, IndexEntry, LiveRecord, StoreErrorKind, Timestamp};
+use crate::store::{
+    EndedBy, IndexEntry, LiveRecord, Record, StoreError, StoreErrorKind, Timestamp,
+};
 
 /// One of a user's sessions, as a list of devices shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -130,7 +132,13 @@ pub(crate) async fn end_sessions(
         if batch.is_empty() || failures_in_a_row >= MAX_ERRORS {
             break;
         }
-        let endings = batch.iter().map(|entry| end_one(env, user, entry, ending));
+        let keys: Vec<_> = batch.iter().map(|entry| entry.key).collect();
+        let mut io = Io::new(env);
+        let records = in_time(env, io.load_earlier_many(&keys)).await;
+        let late = || keys.iter().map(|_| Err(not_in_time())).collect();
+        let records = records.unwrap_or_else(late);
+        let entries = batch.iter().zip(records);
+        let endings = entries.map(|(entry, there)| end_one(env, user, entry, there, ending));
         let results = all_at_once(endings.map(Box::pin).collect()).await;
         for (entry, result) in batch.iter().zip(results) {
             match result {
@@ -169,22 +177,21 @@ pub(crate) async fn end_sessions(
     }
 }
 
-/// How many sessions are ended at a time.
-const AT_ONCE: usize = 32;
-
 async fn end_one(
     env: &Environment,
     user: &UserKey,
     entry: &IndexEntry,
+    there: Result<Option<Record>, StoreError>,
     ending: Ending,
 ) -> Result<bool, Error> {
     let mut io = Io::new(env);
     let ended = in_time(env, async {
-        let there = io.load_earlier(&entry.key).await;
         // A login may be about to write the record. It began before this, so that it is meant too.
-        let was_alive = end(&mut io, entry.key, there, ending).await?;
-        io.remove_entry(user, &entry.key).await;
-        Ok(was_alive)
+        let ended = end(&mut io, entry.key, there, ending).await?;
+        if ended.unlisted != Some(entry.key) {
+            io.remove_entry(user, &entry.key).await;
+        }
+        Ok(ended.was_alive)
     });
     ended.await.unwrap_or_else(|| Err(io.late()))
 }

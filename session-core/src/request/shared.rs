@@ -10,7 +10,7 @@ use super::state::{ForClient, RequestState};
 use crate::error::{Error, ErrorKind};
 use crate::events::Events;
 use crate::manager::SessionManager;
-use crate::protocol::{Commit, commit, open};
+use crate::protocol::{Commit, commit, in_time, open};
 use crate::spawn::Outlive;
 use crate::store::Timestamp;
 use crate::transport::Ids;
@@ -94,8 +94,24 @@ impl Shared {
     pub(crate) fn commit(self: &Arc<Self>) -> Outlive<Result<CommitStatus, Error>> {
         let shared = self.clone();
         self.outlive(async move {
-            let _turn = shared.commit_turn.lock().await;
+            let _turn = shared.turn_to_commit().await?;
             shared.commit_in_turn(Some).await
+        })
+    }
+
+    /// Waits for the commit before this one. One that nobody polls any more, in a task set that was put aside, say,
+    /// doesn't keep the request for ever.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if the other one hasn't ended in time.
+    async fn turn_to_commit(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        let environment = self.manager.environment();
+        let turn = in_time(environment, self.commit_turn.lock()).await;
+        turn.ok_or_else(|| {
+            let message = "another commit of this request has begun, and hasn't ended in time";
+            let error = Error::new(ErrorKind::Conflict, message);
+            environment.events.failed("commit", &error);
+            error
         })
     }
 
@@ -174,7 +190,11 @@ impl Shared {
 
     async fn commit_the_rest(&self) -> Finished {
         // Nobody commits between the last commit and the moment at which it is settled what the client is told.
-        let _turn = self.commit_turn.lock().await;
+        let turn = self.turn_to_commit().await;
+        if let Err(error) = turn {
+            self.state().response_sent = true;
+            return Finished::failed(error);
+        }
         let result = match self.opened.get() {
             None => {
                 self.state().response_sent = true;
@@ -223,7 +243,9 @@ impl Shared {
 
     async fn commit_the_end(&self) {
         if matches!(self.opened.get(), Some(Ok(()))) {
-            let _turn = self.commit_turn.lock().await;
+            let Ok(_turn) = self.turn_to_commit().await else {
+                return;
+            };
             // The failure has been logged, and there is no response to show it in.
             let _ = self.commit_in_turn(Commit::only_the_end).await;
         }

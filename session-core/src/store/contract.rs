@@ -53,6 +53,24 @@ pub trait SessionStore: Send + Sync + 'static {
     /// it is.
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError>;
 
+    /// The records under these keys, in the same order: each is what [`load`](Self::load) would answer, and one that
+    /// can't be read or reached doesn't keep the others from being answered. Nothing is asked of the moments at which
+    /// they are looked at.
+    ///
+    /// The core asks for at most 32 at a time, when it looks through a user's sessions. The default loads one after the
+    /// other; a store for which each call is a way to a server and back answers them in one.
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let mut records = Vec::with_capacity(keys.len());
+        for key in keys {
+            records.push(self.load(key, now).await);
+        }
+        records
+    }
+
     /// Puts `record` under `key` if what is there is what [`options.expect`](SaveOptions::expect) says, in one
     /// atomic step; otherwise changes nothing. It never inserts where a version is expected and never
     /// overwrites where nothing is expected; an expired record is overwritten as if it weren't there.
@@ -214,6 +232,14 @@ impl Touch {
 impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
         (**self).load(key, now).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        (**self).load_many(keys, now).await
     }
 
     async fn save(

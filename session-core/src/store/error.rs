@@ -1,14 +1,16 @@
 //! How a store fails, and what is known afterwards.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::encoding::DecodeError;
 use crate::error::{BoxError, Error, ErrorKind};
 
 /// A store failed. Not finding a record is not a failure.
+#[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
-    source: BoxError,
+    source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
 /// What is known after a [`StoreError`].
@@ -30,7 +32,7 @@ impl StoreError {
     pub fn not_applied(source: impl Into<BoxError>) -> Self {
         Self {
             kind: StoreErrorKind::NotApplied,
-            source: source.into(),
+            source: source.into().into(),
         }
     }
 
@@ -38,7 +40,7 @@ impl StoreError {
     pub fn unknown(source: impl Into<BoxError>) -> Self {
         Self {
             kind: StoreErrorKind::Unknown,
-            source: source.into(),
+            source: source.into().into(),
         }
     }
 
@@ -64,7 +66,7 @@ impl From<DecodeError> for StoreError {
         };
         Self {
             kind,
-            source: error.into(),
+            source: Arc::new(error),
         }
     }
 }

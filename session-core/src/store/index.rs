@@ -28,6 +28,9 @@ pub trait UserIndex: Send + Sync + 'static {
     /// With a `cap`, only if the entries of fewer than `cap` other sessions are there: those whose reference
     /// is another one, each reference counted once. Otherwise nothing is changed. One atomic step, also for
     /// callers in several processes at once.
+    ///
+    /// A user may have very many entries. Without a cap, or with fewer entries than the cap, there is no need to look at
+    /// any of them: their plain number tells enough.
     async fn add(
         &self,
         user: &UserKey,
@@ -42,19 +45,18 @@ pub trait UserIndex: Send + Sync + 'static {
     /// All entries of the user as they are at one moment, in order of `added_at`.
     async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError>;
 
-    /// Up to `limit` of the user's entries, each as likely as any other, in no particular order; `seed` is random. The
-    /// default lists all entries and chooses among them. A store in which a user may have very many entries looks at
-    /// `limit` of them alone.
+    /// Some of the user's entries: those that were added first, and some of the others. None comes twice, and their
+    /// order doesn't matter.
+    ///
+    /// The default lists all entries and chooses among them. A store in which a user may have very many entries looks at
+    /// these alone; keys are hashes, so that a few neighbours from a random place on are a fair choice.
     async fn sample(
         &self,
         user: &UserKey,
-        limit: usize,
-        seed: u64,
+        sample: Sample,
         now: Timestamp,
     ) -> Result<Vec<IndexEntry>, StoreError> {
-        let mut entries = self.list(user, now).await?;
-        choose(&mut entries, limit, seed);
-        Ok(entries)
+        Ok(sample.of(self.list(user, now).await?))
     }
 }
 
@@ -89,30 +91,70 @@ impl IndexEntry {
     }
 }
 
-/// Keeps `count` of these, each as likely as any other. A store can use it for [`UserIndex::sample`].
-pub fn choose<T>(from: &mut Vec<T>, count: usize, seed: u64) {
-    // SplitMix64: the choice has to be fair, not secret.
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    };
-    for at in 0..count.min(from.len()) {
-        let rest = u64::try_from(from.len() - at).unwrap_or(u64::MAX);
-        let offset = usize::try_from(next() % rest).unwrap_or(0);
-        from.swap(at, at + offset);
+/// Which of a user's entries [`UserIndex::sample`] gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Sample {
+    /// How many of those that were added first.
+    pub oldest: usize,
+    /// How many of the others, each about as likely as any other.
+    pub random: usize,
+    /// A random number by which these are chosen.
+    pub seed: u64,
+}
+
+impl Sample {
+    /// Up to `oldest` entries that were added first, and up to `random` others, chosen by `seed`.
+    pub const fn new(oldest: usize, random: usize, seed: u64) -> Self {
+        Self {
+            oldest,
+            random,
+            seed,
+        }
     }
-    from.truncate(count);
+
+    /// The sample of all of a user's entries, which are in order of `added_at`.
+    pub fn of(self, mut entries: Vec<IndexEntry>) -> Vec<IndexEntry> {
+        let oldest = self.oldest.min(entries.len());
+        let chosen = self.random.min(entries.len() - oldest);
+        // SplitMix64: the choice has to be fair, not secret.
+        let mut state = self.seed;
+        let mut next = || {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            mixed ^ (mixed >> 31)
+        };
+        for at in oldest..oldest + chosen {
+            let rest = u64::try_from(entries.len() - at).unwrap_or(u64::MAX);
+            let offset = usize::try_from(next() % rest).unwrap_or(0);
+            entries.swap(at, at + offset);
+        }
+        entries.truncate(oldest + chosen);
+        entries
+    }
+
+    /// The key from which a store that keeps entries in order of their keys goes on, round the end, until it has enough
+    /// of them.
+    pub fn from_key(self) -> StoreKey {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&self.seed.to_be_bytes());
+        StoreKey::from_bytes(bytes)
+    }
 }
 
 /// How adding an entry ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum AddOutcome {
-    /// The entry is there, and with it the user has this many entries.
+    /// The entry is there, and with it the user has this many entries. A store may count those that have expired and
+    /// haven't been removed yet, and needn't count beyond [`AddOutcome::COUNTED`].
     Added(usize),
-    /// The cap is reached; nothing was changed. These are the user's entries, in order of `added_at`.
-    Full(Vec<IndexEntry>),
+    /// The cap is reached; nothing was changed.
+    Full,
+}
+
+impl AddOutcome {
+    /// Up to this many entries a store has to count when one is added.
+    pub const COUNTED: usize = 32;
 }

@@ -15,7 +15,7 @@ pub use crate::time::Timestamp;
 pub use contract::{Expect, SaveOptions, SaveOutcome, SessionStore, Touch};
 pub use encoding::DecodeError;
 pub use error::{StoreError, StoreErrorKind};
-pub use index::{AddOutcome, IndexEntry, UserIndex, choose};
+pub use index::{AddOutcome, IndexEntry, Sample, UserIndex};
 pub use record::{
     EndedBy, FormerSession, Lifetime, LiveRecord, MAX_RESERVED_LEN, MoveCause, Record, RecordFlags,
     RecordState, SessionUser,

@@ -17,8 +17,8 @@ use sqlx::query::{Query, QueryAs};
 use sqlx::{Executor as _, FromRow, MySql, SqlSafeStr};
 
 use crate::shared::{
-    ATTEMPTS, Columns, Lease, RESTLESS, Row, SetupError, Sql, Table, count, failed, is_current,
-    millis, removed, unavailable,
+    ATTEMPTS, Columns, KeyedColumns, Lease, RESTLESS, Row, SetupError, Sql, Table, count, failed,
+    groups, is_current, millis, of_each, removed, unavailable,
 };
 use statements::Statements;
 
@@ -109,6 +109,25 @@ impl MySqlStore {
             .map_err(store_error)
     }
 
+    async fn find_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Result<Vec<KeyedColumns>, StoreError> {
+        let mut lease = self.lease().await?;
+        let mut found = Vec::new();
+        for group in groups(keys) {
+            let mut statement = query_as(&self.sql.load_many).bind(millis(now));
+            for key in group {
+                statement = statement.bind(key);
+            }
+            let rows = statement.fetch_all(&mut *lease).await;
+            found.extend(rows.map_err(store_error)?);
+        }
+        lease.finish();
+        Ok(found)
+    }
+
     /// Writes the row if what is there is what `expect` says, and says whether it did.
     async fn write(
         &self,
@@ -167,6 +186,15 @@ impl SessionStore for MySqlStore {
         let row = self.find(&mut lease, key, now).await?;
         lease.finish();
         row.map(Row::read).transpose()
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let rows = self.find_many(keys, now).await;
+        of_each(keys, rows)
     }
 
     async fn save(

@@ -10,6 +10,7 @@ pub(super) struct Statements {
     pub(super) version: Sql,
     pub(super) schema: Sql,
     pub(super) load: Sql,
+    pub(super) load_many: Sql,
     pub(super) insert: Sql,
     pub(super) replace_expired: Sql,
     pub(super) replace: Sql,
@@ -18,7 +19,9 @@ pub(super) struct Statements {
     pub(super) sweep: Sql,
     pub(super) sweep_users: Sql,
     pub(super) list: Sql,
-    pub(super) forget: Sql,
+    pub(super) count_entries: Sql,
+    pub(super) count_sessions: Sql,
+    pub(super) sample: Sql,
     pub(super) enter: Sql,
     pub(super) remove: Sql,
 }
@@ -33,6 +36,10 @@ impl Statements {
             load: sql(
                 "SELECT version, expires_at, last_active_at, record FROM sessions \
                  WHERE session_key = ? AND expires_at > ?",
+            ),
+            load_many: table.sql_for_many(
+                "SELECT session_key, version, expires_at, last_active_at, record FROM sessions \
+                 WHERE expires_at > ? AND session_key IN ",
             ),
             // Not with `ON DUPLICATE KEY UPDATE`: as sqlx has the server count the rows that were found and not those
             // that were changed, one that was left as it was would look like one that was inserted. Nor with
@@ -64,7 +71,24 @@ impl Statements {
                 "SELECT session_key, reference, added_at, expires_at FROM sessions_users \
                  WHERE user_key = ? AND expires_at > ? ORDER BY added_at, session_key",
             ),
-            forget: sql("DELETE FROM sessions_users WHERE user_key = ? AND expires_at <= ?"),
+            // No more than is needed: a user may have very many.
+            count_entries: sql("SELECT COUNT(*) FROM (SELECT 1 FROM sessions_users \
+                 WHERE user_key = ? AND session_key <> ? LIMIT ?) AS counted"),
+            count_sessions: sql(
+                "SELECT COUNT(*) FROM (SELECT DISTINCT reference FROM sessions_users \
+                 WHERE user_key = ? AND expires_at > ? AND reference <> ? LIMIT ?) AS counted",
+            ),
+            // The rows of a part are few; a part alone may be sorted, so that each stands in a query of its own.
+            sample: sql(
+                "SELECT * FROM (SELECT 0 AS part, session_key, reference, added_at, expires_at FROM sessions_users \
+                 WHERE user_key = ? AND expires_at > ? ORDER BY added_at, session_key LIMIT ?) AS oldest \
+                 UNION ALL SELECT * FROM (SELECT 1 AS part, session_key, reference, added_at, expires_at \
+                 FROM sessions_users WHERE user_key = ? AND expires_at > ? AND session_key >= ? \
+                 ORDER BY session_key LIMIT ?) AS onwards \
+                 UNION ALL SELECT * FROM (SELECT 2 AS part, session_key, reference, added_at, expires_at \
+                 FROM sessions_users WHERE user_key = ? AND expires_at > ? AND session_key < ? \
+                 ORDER BY session_key LIMIT ?) AS round_the_end",
+            ),
             // What is new comes twice, because MySQL and MariaDB have no common name for it that isn't deprecated.
             enter: sql(
                 "INSERT INTO sessions_users (user_key, session_key, reference, added_at, expires_at) \

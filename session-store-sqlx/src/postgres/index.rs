@@ -2,17 +2,20 @@
 
 use session_core::Timestamp;
 use session_core::store::{
-    AddOutcome, IndexEntry, StoreError, StoreKey, UserIndex, UserKey, async_trait,
+    AddOutcome, IndexEntry, Sample, StoreError, StoreKey, UserIndex, UserKey, async_trait,
 };
-use sqlx::Executor as _;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{Executor as _, PgConnection, Postgres};
 
 use super::{BEGIN, PostgresStore, execute, fetch, query, query_as, store_error};
-use crate::shared::{EntryColumns, Lease, admit, entries, millis, unavailable};
+use crate::shared::{
+    EntryColumns, Lease, SampleColumns, counted, entries, millis, number, sample_limits, sampled,
+    unavailable,
+};
 
 #[async_trait]
 impl UserIndex for PostgresStore {
-    /// A transaction, in which those who add for one user take turns from before they count. The lock is a statement
-    /// of its own: one that took it and counted would count what was there before it had to wait.
     async fn add(
         &self,
         user: &UserKey,
@@ -20,34 +23,13 @@ impl UserIndex for PostgresStore {
         cap: Option<usize>,
         now: Timestamp,
     ) -> Result<AddOutcome, StoreError> {
-        let mut lease = Lease::take(&self.pool).await.map_err(unavailable)?;
-        lease.execute(BEGIN).await.map_err(store_error)?;
-        let lock = query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(user));
-        lock.execute(&mut *lease).await.map_err(store_error)?;
-        // The rows are locked too, so that none of them is removed before the one is there that is counted with them.
-        let rows: Vec<EntryColumns> = query_as(&self.sql.list_locked)
-            .bind(user.as_bytes().as_slice())
-            .bind(millis(now))
-            .fetch_all(&mut *lease)
-            .await
-            .map_err(store_error)?;
-        let outcome = admit(entries(rows)?, &entry, cap, now);
-        if let AddOutcome::Added(_) = outcome {
-            let forget = query(&self.sql.forget)
-                .bind(user.as_bytes().as_slice())
-                .bind(millis(now));
-            forget.execute(&mut *lease).await.map_err(store_error)?;
-            let enter = query(&self.sql.enter)
-                .bind(user.as_bytes().as_slice())
-                .bind(entry.key.as_bytes().as_slice())
-                .bind(entry.reference.as_bytes().as_slice())
-                .bind(millis(entry.added_at))
-                .bind(millis(entry.expires_at));
-            enter.execute(&mut *lease).await.map_err(store_error)?;
+        if let Some(cap) = cap {
+            return self.add_below(cap, user, &entry, now).await;
         }
-        lease.execute("COMMIT").await.map_err(store_error)?;
-        lease.finish();
-        Ok(outcome)
+        let mut connection = self.connection().await?;
+        execute(&mut connection, || self.enter(user, &entry)).await?;
+        let others = self.count_entries(&mut connection, user, &entry, cap);
+        Ok(AddOutcome::Added(others.await? + 1))
     }
 
     async fn remove(&self, user: &UserKey, key: &StoreKey) -> Result<(), StoreError> {
@@ -70,6 +52,114 @@ impl UserIndex for PostgresStore {
         })
         .await?;
         entries(rows)
+    }
+
+    async fn sample(
+        &self,
+        user: &UserKey,
+        sample: Sample,
+        now: Timestamp,
+    ) -> Result<Vec<IndexEntry>, StoreError> {
+        let mut connection = self.connection().await?;
+        let (oldest, others) = sample_limits(sample);
+        let from_key = sample.from_key();
+        let rows: Vec<SampleColumns> = fetch(&mut connection, || {
+            query_as(&self.sql.sample)
+                .bind(user.as_bytes().as_slice())
+                .bind(millis(now))
+                .bind(oldest)
+                .bind(others)
+                .bind(from_key.as_bytes().as_slice())
+        })
+        .await?;
+        sampled(rows, sample)
+    }
+}
+
+impl PostgresStore {
+    /// A transaction, in which those who add for one user take turns from before they count. The lock is a statement
+    /// of its own: one that took it and counted would count what was there before it had to wait.
+    ///
+    /// Whoever removes an entry takes no turn: there is one session less than was counted then, and not one more.
+    async fn add_below(
+        &self,
+        cap: usize,
+        user: &UserKey,
+        entry: &IndexEntry,
+        now: Timestamp,
+    ) -> Result<AddOutcome, StoreError> {
+        let mut lease = Lease::take(&self.pool).await.map_err(unavailable)?;
+        lease.execute(BEGIN).await.map_err(store_error)?;
+        let lock = query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(user));
+        lock.execute(&mut *lease).await.map_err(store_error)?;
+        let others = self
+            .count_entries(&mut lease, user, entry, Some(cap))
+            .await?;
+        let is_full = others >= cap && {
+            let sessions = self.count_sessions(&mut lease, user, entry, cap, now);
+            sessions.await? >= cap
+        };
+        if !is_full {
+            let enter = self.enter(user, entry);
+            enter.execute(&mut *lease).await.map_err(store_error)?;
+        }
+        lease.execute("COMMIT").await.map_err(store_error)?;
+        lease.finish();
+        Ok(match is_full {
+            true => AddOutcome::Full,
+            false => AddOutcome::Added(others + 1),
+        })
+    }
+
+    fn enter<'q>(
+        &self,
+        user: &'q UserKey,
+        entry: &'q IndexEntry,
+    ) -> Query<'q, Postgres, PgArguments> {
+        query(&self.sql.enter)
+            .bind(user.as_bytes().as_slice())
+            .bind(entry.key.as_bytes().as_slice())
+            .bind(entry.reference.as_bytes().as_slice())
+            .bind(millis(entry.added_at))
+            .bind(millis(entry.expires_at))
+    }
+
+    /// How many entries other than this one the user has, expired ones included.
+    async fn count_entries(
+        &self,
+        connection: &mut PgConnection,
+        user: &UserKey,
+        entry: &IndexEntry,
+        cap: Option<usize>,
+    ) -> Result<usize, StoreError> {
+        let (entries,): (i64,) = query_as(&self.sql.count_entries)
+            .bind(user.as_bytes().as_slice())
+            .bind(entry.key.as_bytes().as_slice())
+            .bind(counted(cap))
+            .fetch_one(connection)
+            .await
+            .map_err(store_error)?;
+        Ok(number(entries))
+    }
+
+    /// How many other sessions the user has, up to the cap.
+    async fn count_sessions(
+        &self,
+        connection: &mut PgConnection,
+        user: &UserKey,
+        entry: &IndexEntry,
+        cap: usize,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let (sessions,): (i64,) = query_as(&self.sql.count_sessions)
+            .bind(user.as_bytes().as_slice())
+            .bind(millis(now))
+            .bind(entry.reference.as_bytes().as_slice())
+            .bind(counted(Some(cap)))
+            .fetch_one(connection)
+            .await
+            .map_err(store_error)?;
+        Ok(number(sessions))
     }
 }
 

@@ -18,8 +18,8 @@ use sqlx::query::{Query, QueryAs};
 use sqlx::{Executor as _, FromRow, Postgres, SqlSafeStr};
 
 use crate::shared::{
-    ATTEMPTS, Columns, Lease, RESTLESS, Row, SetupError, Table, count, failed, is_current, millis,
-    removed, unavailable,
+    ATTEMPTS, Columns, KeyedColumns, Lease, RESTLESS, Row, SetupError, Table, count, failed,
+    is_current, millis, of_each, removed, unavailable,
 };
 use statements::Statements;
 
@@ -119,6 +119,19 @@ impl PostgresStore {
         rows.into_iter().next().map(Row::read).transpose()
     }
 
+    async fn find_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Result<Vec<KeyedColumns>, StoreError> {
+        let mut connection = self.connection().await?;
+        let keys: Vec<_> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
+        fetch(&mut connection, || {
+            query_as(&self.sql.load_many).bind(&keys).bind(millis(now))
+        })
+        .await
+    }
+
     /// Writes the row if what is there is what `expect` says, and says whether it did.
     async fn write(
         &self,
@@ -166,6 +179,15 @@ impl SessionStore for PostgresStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
         let mut connection = self.connection().await?;
         self.find(&mut connection, key, now).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let rows = self.find_many(keys, now).await;
+        of_each(keys, rows)
     }
 
     async fn save(

@@ -10,6 +10,7 @@ pub(super) struct Statements {
     pub(super) version: Sql,
     pub(super) schema: Sql,
     pub(super) load: Sql,
+    pub(super) load_many: Sql,
     pub(super) create: Sql,
     pub(super) replace: Sql,
     pub(super) delete: Sql,
@@ -17,8 +18,9 @@ pub(super) struct Statements {
     pub(super) sweep: Sql,
     pub(super) sweep_users: Sql,
     pub(super) list: Sql,
-    pub(super) list_locked: Sql,
-    pub(super) forget: Sql,
+    pub(super) count_entries: Sql,
+    pub(super) count_sessions: Sql,
+    pub(super) sample: Sql,
     pub(super) enter: Sql,
     pub(super) remove: Sql,
 }
@@ -33,6 +35,10 @@ impl Statements {
             load: sql(
                 "SELECT version, expires_at, last_active_at, record FROM sessions \
                  WHERE session_key = $1 AND expires_at > $2",
+            ),
+            load_many: sql(
+                "SELECT session_key, version, expires_at, last_active_at, record FROM sessions \
+                 WHERE session_key = ANY($1) AND expires_at > $2",
             ),
             create: sql(
                 "INSERT INTO sessions AS held (session_key, version, expires_at, last_active_at, record) \
@@ -73,11 +79,24 @@ impl Statements {
                 "SELECT session_key, reference, added_at, expires_at FROM sessions_users \
                  WHERE user_key = $1 AND expires_at > $2 ORDER BY added_at, session_key",
             ),
-            list_locked: sql(
-                "SELECT session_key, reference, added_at, expires_at FROM sessions_users \
-                 WHERE user_key = $1 AND expires_at > $2 ORDER BY added_at, session_key FOR UPDATE",
+            // No more than is needed: a user may have very many.
+            count_entries: sql("SELECT COUNT(*) FROM (SELECT 1 FROM sessions_users \
+                 WHERE user_key = $1 AND session_key <> $2 LIMIT $3) AS counted"),
+            count_sessions: sql(
+                "SELECT COUNT(*) FROM (SELECT DISTINCT reference FROM sessions_users \
+                 WHERE user_key = $1 AND expires_at > $2 AND reference <> $3 LIMIT $4) AS counted",
             ),
-            forget: sql("DELETE FROM sessions_users WHERE user_key = $1 AND expires_at <= $2"),
+            sample: sql(
+                "SELECT * FROM (SELECT 0::BIGINT AS part, session_key, reference, added_at, expires_at \
+                 FROM sessions_users WHERE user_key = $1 AND expires_at > $2 \
+                 ORDER BY added_at, session_key LIMIT $3) AS oldest \
+                 UNION ALL SELECT * FROM (SELECT 1, session_key, reference, added_at, expires_at \
+                 FROM sessions_users WHERE user_key = $1 AND expires_at > $2 AND session_key >= $5 \
+                 ORDER BY session_key LIMIT $4) AS onwards \
+                 UNION ALL SELECT * FROM (SELECT 2, session_key, reference, added_at, expires_at \
+                 FROM sessions_users WHERE user_key = $1 AND expires_at > $2 AND session_key < $5 \
+                 ORDER BY session_key LIMIT $4) AS round_the_end",
+            ),
             enter: sql(
                 "INSERT INTO sessions_users (user_key, session_key, reference, added_at, expires_at) \
                  VALUES ($1, $2, $3, $4, $5) \

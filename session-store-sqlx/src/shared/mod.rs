@@ -9,7 +9,10 @@ mod table;
 pub use error::SetupError;
 pub(crate) use error::{failed, unavailable};
 pub(crate) use lease::Lease;
-pub(crate) use rows::{Columns, EntryColumns, Row, admit, count, entries, millis, removed};
+pub(crate) use rows::{
+    Columns, EntryColumns, KeyedColumns, Row, SampleColumns, count, counted, entries, groups,
+    millis, number, of_each, removed, sample_limits, sampled,
+};
 pub(crate) use schema::{first_statement, is_current};
 pub(crate) use table::{Sql, Table};
 

@@ -1,17 +1,26 @@
 //! Between records and rows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use session_core::store::{
-    AddOutcome, DecodeError, IndexEntry, Record, RecordState, StoreError, StoreKey, Version,
+    AddOutcome, DecodeError, IndexEntry, Record, RecordState, Sample, StoreError, StoreKey, Version,
 };
 use session_core::{SessionRef, Timestamp};
 
 /// A record's row as it is read: version, expiry, last activity, and the encoded record.
 pub(crate) type Columns = (Vec<u8>, i64, Option<i64>, Vec<u8>);
 
+/// A record's row with its key before it.
+pub(crate) type KeyedColumns = (Vec<u8>, Vec<u8>, i64, Option<i64>, Vec<u8>);
+
+/// How many records a statement that loads several asks for.
+pub(crate) const AT_ONCE: usize = 32;
+
 /// A row of the index as it is read: the session's key, its reference, when it was added, and its expiry.
 pub(crate) type EntryColumns = (Vec<u8>, Vec<u8>, i64, i64);
+
+/// A row of the index with the part of a sample that it belongs to before it.
+pub(crate) type SampleColumns = (i64, Vec<u8>, Vec<u8>, i64, i64);
 
 /// A record's row as it is written.
 pub(crate) struct Row {
@@ -58,22 +67,72 @@ pub(crate) fn entries(rows: Vec<EntryColumns>) -> Result<Vec<IndexEntry>, StoreE
     rows.into_iter().map(entry).collect()
 }
 
-/// How adding `entry` to these entries ends. They are alive, and nobody else may change them until it is done.
-pub(crate) fn admit(
-    entries: Vec<IndexEntry>,
-    entry: &IndexEntry,
-    cap: Option<usize>,
-    now: Timestamp,
-) -> AddOutcome {
-    let references = entries.iter().map(|other| other.reference);
-    let others: HashSet<_> = references
-        .filter(|reference| *reference != entry.reference)
+/// The sample of a user's entries that is in these rows: those of part 0 were added first, and those of parts 1 and 2
+/// follow a random key, round the end. They are more than enough, as some may be among the first too.
+pub(crate) fn sampled(
+    mut rows: Vec<SampleColumns>,
+    sample: Sample,
+) -> Result<Vec<IndexEntry>, StoreError> {
+    rows.sort_by_key(|(part, ..)| *part);
+    let first = rows.iter().filter(|(part, ..)| *part == 0).count();
+    let rows = rows.into_iter();
+    let rows = rows.map(|(_, key, reference, added, expires)| (key, reference, added, expires));
+    let mut entries = entries(rows.collect())?;
+    let mut others = entries.split_off(first);
+    let oldest: HashSet<_> = entries.iter().map(|entry| entry.key).collect();
+    others.retain(|entry| !oldest.contains(&entry.key));
+    others.truncate(sample.random);
+    entries.append(&mut others);
+    Ok(entries)
+}
+
+/// How many rows of each part [`sampled`] needs.
+pub(crate) fn sample_limits(sample: Sample) -> (i64, i64) {
+    (
+        count(sample.oldest),
+        count(sample.oldest.saturating_add(sample.random)),
+    )
+}
+
+/// Up to which number a user's entries are counted when one is added.
+pub(crate) fn counted(cap: Option<usize>) -> i64 {
+    count(cap.unwrap_or(0).max(AddOutcome::COUNTED))
+}
+
+/// A count as the databases give it.
+pub(crate) fn number(count: i64) -> usize {
+    usize::try_from(count).unwrap_or(0)
+}
+
+/// The record of each key, as it was found in these rows.
+pub(crate) fn of_each(
+    keys: &[StoreKey],
+    rows: Result<Vec<KeyedColumns>, StoreError>,
+) -> Vec<Result<Option<Record>, StoreError>> {
+    let rows = match rows {
+        Ok(rows) => rows.into_iter(),
+        Err(error) => return keys.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let rows: HashMap<Vec<u8>, Columns> = rows
+        .map(|(key, version, expires_at, last_active_at, record)| {
+            (key, (version, expires_at, last_active_at, record))
+        })
         .collect();
-    if cap.is_some_and(|cap| others.len() >= cap) {
-        return AddOutcome::Full(entries);
-    }
-    let rest = entries.iter().filter(|other| other.key != entry.key);
-    AddOutcome::Added(rest.count() + usize::from(now < entry.expires_at))
+    keys.iter()
+        .map(|key| {
+            let row = rows.get(key.as_bytes().as_slice());
+            row.cloned().map(Row::read).transpose()
+        })
+        .collect()
+}
+
+/// The keys in groups of [`AT_ONCE`], for a statement that has a place for each: the last group is filled up with its
+/// last key.
+pub(crate) fn groups(keys: &[StoreKey]) -> impl Iterator<Item = [&[u8]; AT_ONCE]> {
+    keys.chunks(AT_ONCE).map(|group| {
+        let last = group.len() - 1;
+        std::array::from_fn(|at| group[at.min(last)].as_bytes().as_slice())
+    })
 }
 
 /// A time as the databases keep it. The latest is 2^53 - 1, so that the sign bit is free.
@@ -167,26 +226,55 @@ mod tests {
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     }
 
-    /// US-3: a session counts once, whatever ids it has, and never against itself.
+    /// US-3: what was added first is in a sample once, beside others.
     #[test]
-    fn sessions_are_counted_by_handle() {
-        let entry = |key: u8, reference: u8| {
-            IndexEntry::new(
-                StoreKey::from_bytes([key; 32]),
-                SessionRef::from_bytes([reference; 16]),
-                time(0),
-                time(9),
-            )
+    fn a_sample_has_each_entry_once() {
+        let row = |part: i64, key: u8| (part, vec![key; 32], vec![key; 16], 0, 9);
+        let rows = vec![
+            row(1, 5),
+            row(0, 1),
+            row(1, 1),
+            row(2, 3),
+            row(0, 2),
+            row(2, 4),
+        ];
+        let keys = |sample| {
+            let entries = sampled(rows.clone(), sample).unwrap();
+            let keys = entries.iter().map(|entry| entry.key.as_bytes()[0]);
+            keys.collect::<Vec<_>>()
         };
-        let there = vec![entry(1, 1), entry(2, 1), entry(3, 2)];
-        let add = |new, cap| admit(there.clone(), &new, cap, time(1));
-        assert_eq!(add(entry(4, 3), Some(2)), AddOutcome::Full(there.clone()));
-        assert_eq!(add(entry(4, 3), Some(3)), AddOutcome::Added(4));
-        assert_eq!(add(entry(4, 2), Some(2)), AddOutcome::Added(4));
-        assert_eq!(add(entry(3, 2), Some(2)), AddOutcome::Added(3));
-        assert_eq!(add(entry(4, 3), None), AddOutcome::Added(4));
-        assert_eq!(add(entry(4, 1), Some(0)), AddOutcome::Full(there.clone()));
-        let expired = admit(there.clone(), &entry(4, 3), None, time(9));
-        assert_eq!(expired, AddOutcome::Added(3));
+        assert_eq!(keys(Sample::new(2, 3, 0)), [1, 2, 5, 3, 4]);
+        assert_eq!(keys(Sample::new(2, 1, 0)), [1, 2, 5]);
+        assert_eq!(sample_limits(Sample::new(2, 1, 0)), (2, 3));
+    }
+
+    #[test]
+    fn a_short_group_is_filled_up() {
+        let keys: Vec<_> = (0..40).map(|at| StoreKey::from_bytes([at; 32])).collect();
+        let groups: Vec<_> = groups(&keys).collect();
+        assert_eq!(groups.len(), 2);
+        assert_eq!(groups[0][AT_ONCE - 1], [31; 32]);
+        assert_eq!(groups[1][7], [39; 32]);
+        assert_eq!(groups[1][AT_ONCE - 1], [39; 32]);
+    }
+
+    /// A row that can't be read is an error of its own key, and a statement that failed one of each.
+    #[test]
+    fn each_key_gets_its_own_answer() {
+        let keys = [1, 2, 3, 1].map(|at| StoreKey::from_bytes([at; 32]));
+        let (version, expires_at, active, bytes) = columns(Row::of(&live()));
+        let keyed = |key: u8, bytes| (vec![key; 32], version.clone(), expires_at, active, bytes);
+        let rows = vec![keyed(3, Vec::new()), keyed(1, bytes)];
+        let answers = of_each(&keys, Ok(rows));
+        assert_eq!(answers[0].as_ref().unwrap().as_ref(), Some(&live()));
+        assert_eq!(answers[1].as_ref().unwrap().as_ref(), None);
+        assert_eq!(
+            answers[2].as_ref().unwrap_err().kind(),
+            StoreErrorKind::Corrupt
+        );
+        assert_eq!(answers[3].as_ref().unwrap().as_ref(), Some(&live()));
+        let answers = of_each(&keys, Err(StoreError::unknown("lost")));
+        assert_eq!(answers.len(), 4);
+        assert!(answers.iter().all(Result::is_err));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::error::SetupError;
+use super::rows::AT_ONCE;
 
 /// The name in the statements and schemas as they are written here.
 const DEFAULT: &str = "sessions";
@@ -16,7 +17,7 @@ const NAME_LEN_MAX: usize = 40;
 const SCHEMA_LEN_MAX: usize = 63;
 
 /// What the names of indexes end with.
-const INDEX_ENDINGS: [&str; 2] = ["_expires_at", "_users_expires_at"];
+const INDEX_ENDINGS: [&str; 3] = ["_expires_at", "_users_expires_at", "_users_added_at"];
 
 /// The name of the records' table. The other tables' names are made from it.
 ///
@@ -66,6 +67,12 @@ impl Table {
             sql.push_str(part);
         }
         Sql(sql.into())
+    }
+
+    /// A statement that ends with a list of as many keys as are loaded at a time.
+    pub(crate) fn sql_for_many(&self, statement: &'static str) -> Sql {
+        let places = ["?"; AT_ONCE].join(", ");
+        Sql(format!("{}({places})", self.sql(statement).0).into())
     }
 }
 

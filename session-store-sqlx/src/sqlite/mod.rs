@@ -24,8 +24,8 @@ use sqlx::{Executor as _, FromRow, SqlSafeStr, Sqlite};
 use tokio::sync::Mutex;
 
 use crate::shared::{
-    ATTEMPTS, Columns, Lease, RESTLESS, Row, SetupError, Table, count, failed, is_current, millis,
-    removed, unavailable,
+    ATTEMPTS, Columns, KeyedColumns, Lease, RESTLESS, Row, SetupError, Table, count, failed,
+    groups, is_current, millis, of_each, removed, unavailable,
 };
 use statements::Statements;
 
@@ -172,6 +172,24 @@ impl SqliteStore {
         row.map(Row::read).transpose()
     }
 
+    async fn find_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Result<Vec<KeyedColumns>, StoreError> {
+        let mut connection = self.connection().await?;
+        let mut found = Vec::new();
+        for group in groups(keys) {
+            let mut statement = query_as(&self.sql.load_many).bind(millis(now));
+            for key in group {
+                statement = statement.bind(key);
+            }
+            let rows = statement.fetch_all(&mut *connection).await;
+            found.extend(rows.map_err(store_error)?);
+        }
+        Ok(found)
+    }
+
     /// Writes the row if what is there is what `expect` says, and says whether it did.
     async fn write(
         &self,
@@ -215,6 +233,15 @@ impl SessionStore for SqliteStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
         let mut connection = self.connection().await?;
         self.find(&mut connection, key, now).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let rows = self.find_many(keys, now).await;
+        of_each(keys, rows)
     }
 
     async fn save(

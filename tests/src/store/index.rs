@@ -1,6 +1,8 @@
 //! The index of sessions by user. A store without one skips these clauses.
 
-use session_core::store::{AddOutcome, IndexEntry, SessionStore, UserIndex, UserKey};
+use std::collections::HashSet;
+
+use session_core::store::{AddOutcome, IndexEntry, Sample, SessionStore, UserIndex, UserKey};
 
 use super::bench::{Bench, works};
 use super::harness::{StoreHarness, skipped};
@@ -46,12 +48,25 @@ impl<S: SessionStore> Bench<S> {
     async fn user_with(&self, count: u64) -> (UserKey, Vec<IndexEntry>) {
         let user = fresh_user();
         let entries: Vec<_> = (0..count).map(|at| self.entry(at)).collect();
-        for (entry, count) in entries.iter().zip(1..) {
+        for (entry, there) in entries.iter().zip(1..) {
             let outcome = self.add(&user, *entry, None).await;
-            assert_eq!(outcome, AddOutcome::Added(count), "without a cap, all fit");
+            assert_added(outcome, there);
         }
         (user, entries)
     }
+}
+
+/// The entry must have been added, and with it these have to be there.
+#[track_caller]
+fn assert_added(outcome: AddOutcome, there: usize) {
+    let AddOutcome::Added(count) = outcome else {
+        panic!("there was a place for entry {there}, and the answer was {outcome:?}");
+    };
+    let least = there.min(AddOutcome::COUNTED);
+    assert!(
+        (least..=there).contains(&count),
+        "{count} entries were counted where there are {there}"
+    );
 }
 
 fn fresh_user() -> UserKey {
@@ -119,7 +134,10 @@ pub async fn an_index_entry_is_missing_from_its_expiry_on(harness: &impl StoreHa
 
     let late = altered(bench.entry(9), |entry| entry.expires_at = bench.minutes(90));
     let outcome = works("add", bench.index().add(&user, late, Some(1), expiry).await);
-    assert_eq!(outcome, AddOutcome::Added(1), "expired entries don't count");
+    assert!(
+        matches!(outcome, AddOutcome::Added(_)),
+        "expired entries hold no place: {outcome:?}"
+    );
 }
 
 /// With a cap, an entry is added if fewer other sessions are there: a session counts once, whatever ids it
@@ -139,11 +157,14 @@ pub async fn the_index_counts_sessions_against_the_cap(harness: &impl StoreHarne
     );
     entries.push(second_id);
 
-    let full = AddOutcome::Full(entries.clone());
     let newcomer = bench.entry(9);
     for cap in [1, 2] {
         let outcome = bench.add(&user, newcomer, Some(cap)).await;
-        assert_eq!(outcome, full, "two other sessions, a cap of {cap}");
+        assert_eq!(
+            outcome,
+            AddOutcome::Full,
+            "two other sessions, a cap of {cap}"
+        );
         assert_eq!(bench.list(&user).await, entries, "then nothing changes");
     }
     let outcome = bench.add(&user, newcomer, Some(3)).await;
@@ -152,6 +173,75 @@ pub async fn the_index_counts_sessions_against_the_cap(harness: &impl StoreHarne
         AddOutcome::Added(4),
         "two other sessions, a cap of 3"
     );
+}
+
+/// A user may have more entries than a store counts when one is added. US-3.
+pub async fn a_large_index_takes_another_entry(harness: &impl StoreHarness) {
+    let bench = bench_with_index!(harness, "a_large_index_takes_another_entry");
+    let user = fresh_user();
+    let few = AddOutcome::COUNTED + 8;
+    for at in 0..few {
+        let outcome = bench.add(&user, bench.entry(at as u64), Some(few)).await;
+        assert_added(outcome, at + 1);
+    }
+    let outcome = bench.add(&user, bench.entry(99), Some(few)).await;
+    assert_eq!(outcome, AddOutcome::Full, "all {few} places are taken");
+    assert_eq!(bench.list(&user).await.len(), few);
+}
+
+/// A sample has those that were added first and some of the others: the user's own, that haven't expired, each once.
+/// US-3.
+pub async fn a_sample_is_of_the_users_entries(harness: &impl StoreHarness) {
+    let bench = bench_with_index!(harness, "a_sample_is_of_the_users_entries");
+    let (user, entries) = bench.user_with(40).await;
+    let (other, _) = bench.user_with(3).await;
+    let expired = altered(bench.entry(0), |entry| entry.expires_at = bench.minutes(1));
+    bench.add(&user, expired, None).await;
+    let now = bench.minutes(1);
+    let sample = async |user: &UserKey, oldest, random, seed| {
+        let sample = Sample::new(oldest, random, seed);
+        let mut sampled = works("sample", bench.index().sample(user, sample, now).await);
+        sampled.sort_by_key(|entry| entry.added_at);
+        sampled
+    };
+    for seed in [0, 1, u64::MAX / 2, u64::MAX] {
+        let sampled = sample(&user, 5, 7, seed).await;
+        assert_eq!(
+            sampled.len(),
+            12,
+            "5 of the oldest and 7 others: {sampled:?}"
+        );
+        assert_eq!(sampled[..5], entries[..5], "the oldest");
+        let distinct: HashSet<_> = sampled.iter().map(|entry| entry.key).collect();
+        assert_eq!(distinct.len(), 12, "none comes twice: {sampled:?}");
+        assert!(sampled.iter().all(|entry| entries.contains(entry)));
+
+        assert_eq!(sample(&user, 50, 50, seed).await, entries, "all there are");
+        assert_eq!(sample(&user, 0, 60, seed).await, entries, "all there are");
+        assert_eq!(sample(&user, 3, 0, seed).await, entries[..3]);
+        assert_eq!(sample(&user, 0, 0, seed).await, []);
+        assert_eq!(sample(&other, 0, 2, seed).await.len(), 2);
+        assert_eq!(sample(&fresh_user(), 16, 16, seed).await, [], "nobody's");
+    }
+}
+
+/// Whatever the order in which entries were added, and whatever their keys: a sample may find each of them. US-3.
+pub async fn a_sample_reaches_every_entry(harness: &impl StoreHarness) {
+    const SEEDS: u64 = 400;
+    let bench = bench_with_index!(harness, "a_sample_reaches_every_entry");
+    let (user, entries) = bench.user_with(12).await;
+    let mut reached = HashSet::new();
+    for at in 0..SEEDS {
+        let seed = (u64::MAX / SEEDS).wrapping_mul(at);
+        let sample = Sample::new(2, 3, seed);
+        let sampled = works(
+            "sample",
+            bench.index().sample(&user, sample, bench.now).await,
+        );
+        reached.extend(sampled.iter().map(|entry| entry.key));
+    }
+    let missed = entries.iter().filter(|entry| !reached.contains(&entry.key));
+    assert_eq!(missed.count(), 0, "entries that no sample of {SEEDS} has");
 }
 
 /// The cap holds however many are added at once. US-3.

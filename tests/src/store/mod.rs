@@ -20,6 +20,7 @@ mod failure;
 mod fidelity;
 mod harness;
 mod index;
+mod many;
 mod overlap;
 mod race;
 mod race_to_the_end;
@@ -39,6 +40,7 @@ pub use failure::*;
 pub use fidelity::*;
 pub use harness::StoreHarness;
 pub use index::*;
+pub use many::*;
 pub use race::*;
 pub use race_to_the_end::*;
 pub use save::*;
@@ -82,6 +84,7 @@ macro_rules! __store_clauses {
             load_changes_nothing
             keys_are_kept_apart
             all_clients_see_every_write
+            many_records_are_loaded_as_each_alone
 
             create_never_overwrites_a_live_record
             create_never_overwrites_a_tombstone
@@ -123,12 +126,14 @@ macro_rules! __store_clauses {
             a_sweep_gets_past_unreadable_records
 
             a_failed_load_is_an_error
+            a_failed_load_of_many_is_an_error
             a_failed_save_is_an_error
             a_failed_touch_is_an_error
             a_failed_delete_is_an_error
             a_corrupt_record_is_an_error_and_stays
             a_newer_record_is_told_from_a_corrupt_one
             an_unreadable_record_is_not_overwritten
+            an_unreadable_record_of_many_hides_no_other
             delete_removes_an_unreadable_record
 
             index_entries_come_back
@@ -136,6 +141,9 @@ macro_rules! __store_clauses {
             removed_index_entries_are_gone
             an_index_entry_is_missing_from_its_expiry_on
             the_index_counts_sessions_against_the_cap
+            a_large_index_takes_another_entry
+            a_sample_is_of_the_users_entries
+            a_sample_reaches_every_entry
             a_failed_index_call_is_an_error
             a_sweep_removes_expired_index_entries
 

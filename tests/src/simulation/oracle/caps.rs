@@ -1,18 +1,27 @@
 //! What must hold where a user may have a limited number of sessions.
 
-use session_core::store::{IndexEntry, RecordState};
+use session_core::Timestamp;
+use session_core::store::{IndexEntry, RecordState, UserKey};
 
 use super::Oracle;
 use super::promise::Promise;
 
 impl Oracle {
     /// A login found all places taken.
-    pub(super) fn was_full(&mut self, request: usize, own: IndexEntry, entries: &[IndexEntry]) {
-        let others = entries
-            .iter()
-            .filter(|entry| entry.reference != own.reference);
+    pub(super) fn was_full(
+        &mut self,
+        request: usize,
+        user: UserKey,
+        own: IndexEntry,
+        now: Timestamp,
+    ) {
+        let entries = self.index.values().filter(|(owner, _)| *owner == user);
+        let others = entries.filter_map(|(_, entry)| {
+            let is_counted = entry.reference != own.reference && now < entry.expires_at;
+            is_counted.then_some(*entry)
+        });
         let dead = others.filter(|entry| !self.may_live(entry));
-        self.requests[request].dead_when_full = Some(dead.copied().collect());
+        self.requests[request].dead_when_full = Some(dead.collect());
     }
 
     /// Whether the session of an entry lives, or may turn out to live.

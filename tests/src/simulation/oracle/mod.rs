@@ -199,8 +199,8 @@ impl Oracle {
             (StoreCall::AddEntry(user, entry, ..), Reply::Added(AddOutcome::Added(_))) => {
                 self.index.insert(entry.key, (*user, *entry));
             }
-            (StoreCall::AddEntry(_, entry, ..), Reply::Added(AddOutcome::Full(entries))) => {
-                self.was_full(request, *entry, entries);
+            (StoreCall::AddEntry(user, entry, _, now), Reply::Added(AddOutcome::Full)) => {
+                self.was_full(request, *user, *entry, *now);
             }
             (StoreCall::RemoveEntry(user, key), _) => self.entry_removed(*user, *key),
             (StoreCall::Entries(..), _) => self.asked_for_entries(request),

@@ -48,7 +48,7 @@ pub(super) fn show_reply(reply: &Reply) -> &'static str {
         Reply::Outcome(SaveOutcome::Saved) => "saved",
         Reply::Outcome(SaveOutcome::Conflict(_)) => "conflict",
         Reply::Outcome(_) => "missing",
-        Reply::Added(AddOutcome::Full(_)) => "full",
+        Reply::Added(AddOutcome::Full) => "full",
         Reply::Added(_) => "added",
         Reply::Entries(_) => "entries",
         Reply::Done => "done",

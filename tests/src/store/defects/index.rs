@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use session_core::Timestamp;
 use session_core::store::{
-    AddOutcome, IndexEntry, StoreError, StoreKey, UserIndex, UserKey, async_trait,
+    AddOutcome, IndexEntry, Sample, StoreError, StoreKey, UserIndex, UserKey, async_trait,
 };
 use tokio::task::yield_now;
 
@@ -32,6 +32,10 @@ impl UserIndex for TestStore {
             true => others.count(),
             false => sessions.len(),
         };
+        let count = match self.has(CapStopsCounting) {
+            true => count.min(AddOutcome::COUNTED),
+            false => count,
+        };
         let is_full = cap.is_some_and(|cap| count >= cap);
         if !is_full || self.has(FullAddsNevertheless) {
             self.change(user, |entries| {
@@ -41,7 +45,7 @@ impl UserIndex for TestStore {
         }
         self.end_turn();
         Ok(match is_full {
-            true => AddOutcome::Full(entries),
+            true => AddOutcome::Full,
             false => AddOutcome::Added(self.entries(user, now).len()),
         })
     }
@@ -61,6 +65,24 @@ impl UserIndex for TestStore {
             return self.unless(FailedListIsEmpty, Vec::new(), error);
         }
         Ok(self.entries(user, now))
+    }
+
+    async fn sample(
+        &self,
+        user: &UserKey,
+        sample: Sample,
+        now: Timestamp,
+    ) -> Result<Vec<IndexEntry>, StoreError> {
+        let now = match self.has(SampleHasExpired) {
+            true => Timestamp::default(),
+            false => now,
+        };
+        let entries = self.list(user, now).await?;
+        let seed = match self.has(SampleIsAlwaysTheSame) {
+            true => 0,
+            false => sample.seed,
+        };
+        Ok(Sample::new(sample.oldest, sample.random, seed).of(entries))
     }
 }
 

@@ -97,6 +97,12 @@ pub(crate) enum Defect {
     FailedListIsEmpty,
     SweepForgetsIndex,
     CapLooksFirst,
+    ManyForgetOrder,
+    ManyFailTogether,
+    FailedManyAreMissing,
+    CapStopsCounting,
+    SampleHasExpired,
+    SampleIsAlwaysTheSame,
 }
 
 /// Makes stores that share one defect, or none.

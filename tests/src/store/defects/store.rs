@@ -75,6 +75,29 @@ impl SessionStore for TestStore {
         Ok(Some(record))
     }
 
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let mut answers = Vec::new();
+        for key in keys {
+            let answer = self.load(key, now).await;
+            answers.push(match answer {
+                Err(_) if self.has(FailedManyAreMissing) => Ok(None),
+                answer => answer,
+            });
+        }
+        if self.has(ManyFailTogether) && answers.iter().any(Result::is_err) {
+            let failed = || Err(StoreError::unknown("one of the records can't be read"));
+            answers = keys.iter().map(|_| failed()).collect();
+        }
+        if self.has(ManyForgetOrder) {
+            answers.reverse();
+        }
+        answers
+    }
+
     async fn save(
         &self,
         key: &StoreKey,
