@@ -173,6 +173,11 @@ impl Cluster {
         }
     }
 
+    pub(crate) fn compares(&self, key: &str) -> bool {
+        let owner = self.known_owner(slot_of(key));
+        owner.is_some_and(|(_, node)| node.compares())
+    }
+
     /// The owner of a slot, as far as is known. If it isn't connected, another one may own the slot by now.
     async fn owner(&self, slot: u16, deadline: Deadline) -> Result<(Server, Arc<Node>), Failure> {
         if self.lock().is_doubtful {

@@ -55,6 +55,8 @@ pub(crate) enum Place {
 /// A new connection.
 pub(crate) struct Dialed {
     pub(crate) connection: MultiplexedConnection,
+    /// Whether the server knows `SET … IFEQ`.
+    pub(crate) compares: bool,
     /// What moves the bytes. It ends with the connection.
     pub(crate) driver: BoxFuture<()>,
 }
@@ -143,14 +145,79 @@ where
         answers = connection.send_packed_commands(&first, 0, first.len()) => answers?,
         () = &mut driver => return Err("the server has closed the connection".into()),
     };
+    let mut compares = false;
     for answer in answers {
-        if let Value::ServerError(error) = answer {
-            let refusal = Refusal::from(error);
-            // Some that stand in for servers don't know `HELLO`.
-            if !refusal.is_unknown_command() {
-                return Err(refusal.into());
+        match answer {
+            Value::ServerError(error) => {
+                let refusal = Refusal::from(error);
+                // Some that stand in for servers don't know `HELLO`.
+                if !refusal.is_unknown_command() {
+                    return Err(refusal.into());
+                }
             }
+            answer => compares |= is_of_comparing(&answer),
         }
     }
-    Ok(Dialed { connection, driver })
+    Ok(Dialed {
+        connection,
+        compares,
+        driver,
+    })
+}
+
+/// Whether an answer to `HELLO` is of a server that knows `SET … IFEQ`: Valkey from 8.1 on, or Redis from 8.4 on. Names
+/// and values alternate in it.
+fn is_of_comparing(answer: &Value) -> bool {
+    let Value::Array(words) = answer else {
+        return false;
+    };
+    let value = |name: &str| {
+        let mut pairs = words.chunks_exact(2);
+        pairs.find_map(|pair| match pair {
+            [Value::BulkString(key), Value::BulkString(value)] if key == name.as_bytes() => {
+                std::str::from_utf8(value).ok()
+            }
+            _ => None,
+        })
+    };
+    let version = value("version").unwrap_or_default();
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        return false;
+    };
+    match value("server") {
+        Some("valkey") => (major, minor) >= (8, 1),
+        Some("redis") => (major, minor) >= (8, 4),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_that_compare_are_known_by_what_they_say() {
+        let hello = |server: &str, version: &str| {
+            let words = ["server", server, "version", version];
+            let mut words: Vec<_> = words.map(|word| Value::BulkString(word.into())).into();
+            words.extend([Value::BulkString("proto".into()), Value::Int(2)]);
+            Value::Array(words)
+        };
+        for (server, version, compares) in [
+            ("valkey", "8.0.2", false),
+            ("valkey", "8.1.1", true),
+            ("valkey", "9.0.0-rc1", true),
+            ("redis", "7.2.4", false),
+            ("redis", "8.3.9", false),
+            ("redis", "8.4.0", true),
+            ("redis", "10.0.0", true),
+            ("redis", "unstable", false),
+            ("else", "9.9.9", false),
+        ] {
+            let answer = hello(server, version);
+            assert_eq!(is_of_comparing(&answer), compares, "{server} {version}");
+        }
+        assert!(!is_of_comparing(&Value::Okay));
+    }
 }

@@ -37,6 +37,14 @@ impl Engine {
         Ok(Self::Single(node.map_err(SetupError::connection)?))
     }
 
+    /// Whether the server of this key compares values by itself, as far as is known.
+    pub(crate) fn compares(&self, key: &str) -> bool {
+        match self {
+            Self::Single(node) => node.compares(),
+            Self::Cluster(cluster) => cluster.compares(key),
+        }
+    }
+
     /// Sends a command about this key.
     pub(crate) async fn call(
         &self,

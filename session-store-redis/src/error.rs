@@ -165,6 +165,14 @@ impl Refusal {
         self.0.starts_with("ERR unknown command")
     }
 
+    pub(crate) fn is_of_syntax(&self) -> bool {
+        self.0.starts_with("ERR syntax error")
+    }
+
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.has_code(|code| code == "OOM")
+    }
+
     /// Whether the server takes no writes because it is a replica.
     pub(crate) fn is_of_replica(&self) -> bool {
         self.has_code(|code| code == "READONLY")

@@ -21,7 +21,7 @@
 //! - Each store has one connection to its server, or one to each master of a cluster, which all calls share. A lost
 //!   connection is made again, for ever and at intervals of less than half a second; meanwhile calls fail at once.
 //! - A command whose connection is lost is never sent again: its outcome is unknown, and the error says so.
-//! - Every call is one command on one key, which is what a cluster asks for. Redirections are followed.
+//! - Every command is on one key, which is what a cluster asks for. Redirections are followed.
 //! - Several applications can share a server, each with a [key prefix](RedisStoreBuilder::key_prefix) of its own.
 //!
 //! # TLS, Unix sockets, and Sentinel
@@ -63,17 +63,26 @@
 //! | call | command | bytes to Redis, and back |
 //! |---|---|---|
 //! | load | `GET` | about 70, and the record |
-//! | save | `EVALSHA` | about 190 and the record, and 4; on a conflict the record that is there |
+//! | load of many | a `GET` for each, in one trip to each server | the same for each |
+//! | create | `SET … NX` | about 90 and the record, and 5 |
+//! | save | `SET … IFEQ … GET` | about 110 and both records, and the old one |
+//! | | where the server doesn't know that: `EVALSHA` | about 190 and the record, and 4; on a conflict the record that is there |
 //! | touch | `EVALSHA` | about 225, and 4 |
 //! | delete | `DEL` | about 70, and 4 |
-//! | an entry of a user's index | `EVALSHA`, `HDEL`, `HGETALL` | about 240; a list has some 75 for each entry |
+//! | an entry of a user's index | `EVALSHA` | about 240 |
+//! | a sample of the index, or all of it | `ZRANGEBYLEX`, three of them in one trip, or one | some 75 for each entry that is looked at |
 //!
 //! A record is the session's data and some 70 bytes. The first time that a server is asked for a script, it is sent
 //! the text instead, which costs one command more.
 //!
-//! A user of Redis's access control needs the commands `get`, `getrange`, `set`, `setrange`, `pexpire`, `del`, `hset`,
-//! `hdel`, `hgetall`, `evalsha` and `eval` on keys that begin with the prefix, and for a cluster `cluster|slots` and
-//! `asking`.
+//! Valkey from 8.1 on and Redis from 8.4 on compare values by themselves, which costs them a third of a script. Each
+//! server is asked for its version when it is connected to, so that a fleet and a cluster may have servers of both kinds.
+//! A script does what is left: a record of more than 4 KiB, one that has expired by our clock and is still there, and a
+//! tombstone where memory is used up.
+//!
+//! A user of Redis's access control needs `get`, `getrange`, `set`, `setrange`, `pexpire`, `pttl`, `del`, `zadd`, `zrem`,
+//! `zcard`, `zrangebylex`, `evalsha`, `eval` on keys that begin with the prefix; for a numbered database `select`, and for
+//! a cluster `cluster|slots` and `asking`.
 //!
 //! # Expiry
 //!

@@ -68,6 +68,7 @@ enum State {
     Connected {
         connection: MultiplexedConnection,
         number: u64,
+        compares: bool,
     },
     Lost,
 }
@@ -90,6 +91,7 @@ impl Node {
             Some(dialed) => State::Connected {
                 connection: dialed.connection.clone(),
                 number: 1,
+                compares: dialed.compares,
             },
         };
         let (sender, receiver) = watch::channel(state);
@@ -107,6 +109,14 @@ impl Node {
         matches!(*self.state.borrow(), State::Connected { .. })
     }
 
+    /// Whether the server compares values by itself.
+    pub(crate) fn compares(&self) -> bool {
+        matches!(
+            *self.state.borrow(),
+            State::Connected { compares: true, .. }
+        )
+    }
+
     /// The connection and its number. Waits a little while for one that has never been there yet. One that was lost
     /// comes back, or it doesn't: nobody waits for it.
     async fn connection(
@@ -120,7 +130,9 @@ impl Node {
             let _ = deadline.or_after(FIRST_CONNECTION).limit(known).await;
         }
         match &*self.state.borrow() {
-            State::Connected { connection, number } => Ok((connection.clone(), *number)),
+            State::Connected {
+                connection, number, ..
+            } => Ok((connection.clone(), *number)),
             State::New | State::Lost => {
                 Err(Failure::unsent("there is no connection to the server"))
             }
@@ -262,10 +274,19 @@ async fn keep_connected(
             Some(dialed) => Ok(dialed),
             None => dialer.dial().await,
         };
-        if let Ok(Dialed { connection, driver }) = dialed {
+        if let Ok(Dialed {
+            connection,
+            compares,
+            driver,
+        }) = dialed
+        {
             number += 1;
             delay = SHORTEST_DELAY;
-            state.send_replace(State::Connected { connection, number });
+            state.send_replace(State::Connected {
+                connection,
+                number,
+                compares,
+            });
             let is_left = tokio::select! {
                 () = driver => false,
                 _ = left.wait_for(|left| left.number >= number) => true,

@@ -1,10 +1,10 @@
 //! The records: the contract of `SessionStore` in terms of commands.
 
-use redis::Value;
+use redis::{Cmd, Value};
 use session_core::Timestamp;
 use session_core::store::{
-    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch, UserIndex,
-    async_trait,
+    Expect, Record, Replacing, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch,
+    UserIndex, async_trait,
 };
 
 use crate::error::Failure;
@@ -18,6 +18,10 @@ const MARGIN_MILLIS: u64 = 60_000;
 /// The longest that Redis is asked to keep something. Redis refuses times at which its clock, a signed number, would
 /// overflow; this leaves a thousandfold of room.
 const LONGEST_MILLIS: u64 = Timestamp::MAX.as_unix_millis();
+
+/// The longest record that is sent back to be compared. A script costs the server some microseconds more, and takes no
+/// longer for what it isn't sent.
+const LONGEST_COMPARED: usize = 4_096;
 
 #[async_trait]
 impl SessionStore for RedisStore {
@@ -49,20 +53,39 @@ impl SessionStore for RedisStore {
         record: Record,
         options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
-        let SaveOptions { expect, now, .. } = options;
-        let expected = match &expect {
-            Expect::Absent => &[],
-            Expect::Version(version) => version.as_bytes().as_slice(),
-        };
-        let arguments = (
-            record.encode(),
-            now.as_unix_millis(),
-            lifetime_millis(record.expires_at, now),
-            expected,
-        );
-        let key = self.record_key(key);
-        let answer = self.run(&script::SAVE, &key, arguments).await?;
-        outcome(&answer)
+        let name = self.record_key(key);
+        if options.expect == Expect::Absent {
+            let mut command = set(&name, &record.encode(), &record, options.now);
+            match self.call(&name, command.arg("NX")).await {
+                Ok(Value::Okay) => return Ok(SaveOutcome::Saved),
+                // Something lies there, which may have expired.
+                Ok(Value::Nil) => {}
+                // The script makes room for a tombstone.
+                Err(Failure::Refused(refusal)) if refusal.is_out_of_memory() => {}
+                Ok(_) => return Err(Failure::Unexpected.into()),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        self.save_by_script(&name, &record, options).await
+    }
+
+    fn replace<'c>(
+        &'c self,
+        key: &'c StoreKey,
+        record: Record,
+        replaced: Record,
+        now: Timestamp,
+    ) -> Replacing<'c> {
+        Box::pin(async move {
+            let name = self.record_key(key);
+            match self.compare_and_set(&name, &record, &replaced, now).await? {
+                Some(outcome) => Ok(outcome),
+                None => {
+                    let options = SaveOptions::new(Expect::Version(replaced.version), now);
+                    self.save_by_script(&name, &record, options).await
+                }
+            }
+        })
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -93,6 +116,80 @@ impl SessionStore for RedisStore {
     fn user_index(&self) -> Option<&dyn UserIndex> {
         Some(self)
     }
+}
+
+impl RedisStore {
+    async fn save_by_script(
+        &self,
+        name: &str,
+        record: &Record,
+        options: SaveOptions,
+    ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
+        let expected = match &expect {
+            Expect::Absent => &[],
+            Expect::Version(version) => version.as_bytes().as_slice(),
+        };
+        let arguments = (
+            record.encode(),
+            now.as_unix_millis(),
+            lifetime_millis(record.expires_at, now),
+            expected,
+        );
+        outcome(&self.run(&script::SAVE, name, arguments).await?)
+    }
+
+    /// A save by a command with which the server compares what lies there, if it knows one. `None` if nothing was done,
+    /// and a script has to look.
+    async fn compare_and_set(
+        &self,
+        name: &str,
+        record: &Record,
+        replaced: &Record,
+        now: Timestamp,
+    ) -> Result<Option<SaveOutcome>, StoreError> {
+        // What has expired by our clock may still be there.
+        if replaced.is_expired(now) || !self.0.engine.compares(name) {
+            return Ok(None);
+        }
+        let (new, old) = (record.encode(), replaced.encode());
+        if old.len() > LONGEST_COMPARED {
+            return Ok(None);
+        }
+        let mut command = set(name, &new, record, now);
+        command.arg("IFEQ").arg(&old).arg("GET");
+        let found = match self.call(name, &command).await {
+            Ok(Value::BulkString(found)) => found,
+            Ok(Value::Nil) => return Ok(Some(SaveOutcome::Missing)),
+            Ok(_) => return Err(Failure::Unexpected.into()),
+            // The key is on a server that knows no such command by now, or the script makes room for a tombstone.
+            Err(Failure::Refused(refusal))
+                if refusal.is_of_syntax() || refusal.is_out_of_memory() =>
+            {
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        if found == old {
+            return Ok(Some(SaveOutcome::Saved));
+        }
+        let current = Record::decode(&found)?;
+        Ok(if current.is_expired(now) {
+            Some(SaveOutcome::Missing)
+        } else if current.version == replaced.version {
+            None
+        } else {
+            Some(SaveOutcome::Conflict(Some(Box::new(current))))
+        })
+    }
+}
+
+/// The command that puts these bytes of a record under a key, whatever lies there.
+fn set(name: &str, bytes: &[u8], record: &Record, now: Timestamp) -> Cmd {
+    let mut command = redis::cmd("SET");
+    let lifetime = lifetime_millis(record.expires_at, now);
+    command.arg(name).arg(bytes).arg("PX").arg(lifetime);
+    command
 }
 
 /// What a `GET` has found.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use session_core::SessionRef;
 use session_core::store::{
-    AddOutcome, Expect, IndexEntry, SaveOptions, SaveOutcome, SessionStore as _, StoreError,
-    StoreErrorKind, Touch, UserIndex as _, UserKey, Version,
+    AddOutcome, Expect, IndexEntry, Sample, SaveOptions, SaveOutcome, SessionStore as _,
+    StoreError, StoreErrorKind, Touch, UserIndex as _, UserKey, Version,
 };
 use session_store_redis::RedisStore;
 use session_store_redis::redis::Client;
@@ -87,6 +87,49 @@ fn writes(redis: &Redis) -> u64 {
         calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
     };
     of("evalsha") + of("eval")
+}
+
+/// What the documentation says that a user needs is enough.
+#[tokio::test]
+async fn a_user_needs_the_commands_that_are_documented() {
+    const NEEDED: &str =
+        "get getrange set setrange pexpire pttl del zadd zrem zcard zrangebylex evalsha eval";
+    let documentation = include_str!("../../src/lib.rs");
+    let (_, list) = documentation.split_once("access control needs").unwrap();
+    let (list, _) = list.split_once("on keys that begin").unwrap();
+    let documented: Vec<_> = list.split('`').skip(1).step_by(2).collect();
+    assert_eq!(documented.join(" "), NEEDED);
+
+    let redis = Redis::start(&[]);
+    let mut words = vec!["ACL", "SETUSER", "web", "on", ">word", "~shop:*", "-@all"];
+    let allowed: Vec<_> = NEEDED.split(' ').map(|name| format!("+{name}")).collect();
+    words.extend(allowed.iter().map(String::as_str));
+    assert_eq!(redis.command(&words), "OK");
+    let url = format!("redis://web:word@127.0.0.1:{}", redis.port());
+    let store = store_at(&url, "shop:").await;
+    let (key, first) = (fresh_key(), live());
+    for record in [&first, &ended()] {
+        let expect = match record.version == first.version {
+            true => Expect::Absent,
+            false => Expect::Version(first.version),
+        };
+        let saved = store
+            .save(&key, record.clone(), SaveOptions::new(expect, now()))
+            .await;
+        assert_eq!(saved.unwrap(), SaveOutcome::Saved);
+        let touched = store
+            .touch(&key, touch_of(Version::from_bytes([7; 16])), now())
+            .await;
+        assert!(touched.is_ok(), "{touched:?}");
+    }
+    assert!(store.load(&key, now()).await.unwrap().is_some());
+    store.delete(&key).await.unwrap();
+    let (user, entry) = (UserKey::of("session_id", "anna"), entry());
+    store.add(&user, entry, Some(9), now()).await.unwrap();
+    let sample = Sample::new(1, 1, 0);
+    let sampled = store.sample(&user, sample, now()).await.unwrap();
+    assert_eq!(sampled, store.list(&user, now()).await.unwrap());
+    store.remove(&user, &entry.key).await.unwrap();
 }
 
 /// A connection that is lost while nothing is under way costs no call.

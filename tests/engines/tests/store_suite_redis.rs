@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use session_conformance::store::StoreHarness;
 use session_core::Timestamp;
 use session_core::store::{
-    AddOutcome, IndexEntry, Record, Sample, SaveOptions, SaveOutcome, SessionStore, StoreError,
-    StoreKey, Touch, UserIndex, UserKey, async_trait,
+    AddOutcome, IndexEntry, Record, Replacing, Sample, SaveOptions, SaveOutcome, SessionStore,
+    StoreError, StoreKey, Touch, UserIndex, UserKey, async_trait,
 };
 use session_engine_tests::{fresh_name, hex};
 use session_store_redis::RedisStore;
@@ -209,6 +209,17 @@ impl SessionStore for Fragile {
         let SaveOptions { expect, now, .. } = options;
         let call = self.store.save(key, record, SaveOptions::new(expect, now));
         self.answer(call).await
+    }
+
+    fn replace<'c>(
+        &'c self,
+        key: &'c StoreKey,
+        record: Record,
+        replaced: Record,
+        now: Timestamp,
+    ) -> Replacing<'c> {
+        let call = self.store.replace(key, record, replaced, now);
+        Box::pin(self.answer(call))
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
