@@ -132,6 +132,39 @@ async fn a_user_needs_the_commands_that_are_documented() {
     store.remove(&user, &entry.key).await.unwrap();
 }
 
+/// A server may be taken for one that compares values by itself: here its greeting is forged; in a cluster a key may have
+/// moved to an older node. It refuses the command, and a script does what it was to do.
+#[tokio::test]
+async fn a_server_that_cannot_compare_values_is_asked_another_way() {
+    let redis = Redis::start(&[]);
+    let port = relay(redis.port(), |answer| {
+        let mut places = 1..answer.len().saturating_sub(6);
+        let version = b"version\r\n";
+        if let Some(at) = places.position(|at| answer[at..].starts_with(version)) {
+            // After the length of the version, its first digit.
+            answer[1 + at + version.len() + 4] = b'9';
+        }
+        true
+    });
+    let store = store_at(&format!("redis://127.0.0.1:{port}"), "session:").await;
+    let (key, first, second) = (fresh_key(), live(), live());
+    let created = store
+        .save(&key, first.clone(), SaveOptions::new(Expect::Absent, now()))
+        .await;
+    assert_eq!(created.unwrap(), SaveOutcome::Saved);
+    let replaced = store.replace(&key, second.clone(), first.clone(), now());
+    assert_eq!(replaced.await.unwrap(), SaveOutcome::Saved);
+    let late = store.replace(&key, live(), first, now()).await.unwrap();
+    assert_eq!(late, SaveOutcome::Conflict(Some(Box::new(second))));
+    let stats = redis.command(&["INFO", "commandstats"]);
+    let sets = stats
+        .lines()
+        .find(|line| line.starts_with("cmdstat_set:calls="));
+    let was_refused = sets.unwrap().contains("failed_calls=2");
+    let compares = writes(&redis) == 0;
+    assert!(was_refused || compares, "it was asked to compare: {sets:?}");
+}
+
 /// A connection that is lost while nothing is under way costs no call.
 #[tokio::test]
 async fn a_connection_that_is_lost_while_idle_is_made_again() {
@@ -248,12 +281,12 @@ async fn sessions_end_where_memory_is_used_up() {
         .await;
     assert_eq!(added.unwrap_err().kind(), StoreErrorKind::NotApplied);
     let unchanged = store.load(&key, now()).await;
-    assert_eq!(unchanged.unwrap(), Some(first));
+    assert_eq!(unchanged.unwrap().as_ref(), Some(&first));
 
+    let refused = store.replace(&key, live(), first.clone(), now()).await;
+    assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::NotApplied);
     let tombstone = ended();
-    let saved = store
-        .save(&key, tombstone.clone(), SaveOptions::new(expect, now()))
-        .await;
+    let saved = store.replace(&key, tombstone.clone(), first, now()).await;
     assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     assert_eq!(store.load(&key, now()).await.unwrap(), Some(tombstone));
     let created = store
@@ -406,10 +439,17 @@ async fn who_is_not_let_in_is_told_at_once() {
 
 /// A way to a server that can lose its next answer, and the connection with it.
 fn lossy_relay(server: u16) -> (u16, Arc<AtomicBool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
     let loses_next = Arc::new(AtomicBool::new(false));
     let shared = loses_next.clone();
+    let port = relay(server, move |_| !shared.swap(false, Ordering::SeqCst));
+    (port, loses_next)
+}
+
+/// A way to a server, on which all answers are shown. Where that says no, the answer and the connection are lost.
+fn relay(server: u16, passes: impl Fn(&mut [u8]) -> bool + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let passes = Arc::new(passes);
     thread::spawn(move || {
         for client in listener.incoming() {
             let mut client = client.unwrap();
@@ -417,12 +457,12 @@ fn lossy_relay(server: u16) -> (u16, Arc<AtomicBool>) {
             let (mut questions, mut asked) =
                 (client.try_clone().unwrap(), server.try_clone().unwrap());
             thread::spawn(move || io::copy(&mut questions, &mut asked));
-            let loses_next = shared.clone();
+            let passes = passes.clone();
             thread::spawn(move || {
                 let mut answer = [0; 4_096];
                 while let Ok(length @ 1..) = server.read(&mut answer) {
-                    let is_lost = loses_next.swap(false, Ordering::SeqCst);
-                    if is_lost || client.write_all(&answer[..length]).is_err() {
+                    let answer = &mut answer[..length];
+                    if !passes(answer) || client.write_all(answer).is_err() {
                         break;
                     }
                 }
@@ -432,5 +472,5 @@ fn lossy_relay(server: u16) -> (u16, Arc<AtomicBool>) {
             });
         }
     });
-    (port, loses_next)
+    port
 }
