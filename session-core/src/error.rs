@@ -109,7 +109,7 @@ impl Error {
     pub fn public_message(&self) -> &'static str {
         match self.status() {
             503 => "session store unavailable",
-            413 => "session too large",
+            413 => "too large to be stored",
             409 => "too many sessions",
             _ => "internal server error",
         }

@@ -214,6 +214,27 @@ async fn a_login_costs_the_same_at_any_number_of_sessions() {
     }
 }
 
+/// US-3: unless it is configured otherwise, a user has a hundred sessions, and the oldest one makes room for the next.
+#[tokio::test]
+async fn a_user_has_a_hundred_sessions_by_default() {
+    const DEFAULT: usize = 100;
+    let scene = Scene::new(|config| config);
+    for n in 0..DEFAULT + 3 {
+        scene.log_in("ada".into()).await.unwrap();
+        scene.clock.advance(Duration::from_secs(1));
+        let sessions = scene.manager.list_sessions("ada").await.unwrap();
+        assert_eq!(sessions.len(), (n + 1).min(DEFAULT));
+    }
+    let sessions = scene.manager.list_sessions("ada").await.unwrap();
+    let oldest = sessions.iter().map(|info| info.authenticated_at).min();
+    let age = scene.clock.now().saturating_since(oldest.unwrap());
+    assert_eq!(
+        age,
+        Duration::from_secs(DEFAULT as u64),
+        "the first three went"
+    );
+}
+
 /// US-2: listing loads records 32 at a time, and ending costs two calls for each session beside that.
 #[tokio::test]
 async fn listing_and_ending_many_sessions_goes_in_batches() {

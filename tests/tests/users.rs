@@ -200,6 +200,25 @@ async fn a_request_that_logs_out_can_end_the_others_too() {
     });
     check.await.unwrap();
 
+    // The same where the logout has been committed, and where a visitor's session was begun in its place.
+    for begins in [false, true] {
+        let [ada, _other] = [
+            scene.log_in("ada".into()).await.unwrap(),
+            scene.log_in("ada".into()).await.unwrap(),
+        ];
+        let leaves = scene.request(&ada, async |session| {
+            session.logout();
+            if begins {
+                session.set("n", 1)?;
+            }
+            session.commit().await?;
+            assert_eq!(session.end_other_sessions().await?, 1);
+            Ok(())
+        });
+        leaves.await.unwrap();
+        assert_eq!(scene.manager.list_sessions("ada").await.unwrap(), []);
+    }
+
     // Another user's login in between: it is about their sessions, and goes through.
     let ada = scene.log_in("ada".into()).await.unwrap();
     scene.log_in("bob".into()).await.unwrap();

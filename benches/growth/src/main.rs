@@ -4,6 +4,7 @@ mod engines;
 mod memory;
 mod sessions;
 mod sizes;
+mod users;
 
 use lexopt::prelude::*;
 use tokio::runtime::Runtime;
@@ -12,11 +13,12 @@ use tokio::runtime::Runtime;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const USAGE: &str = "\
-usage: session-bench-growth [memory | sizes | engines [--sessions N]]
+usage: session-bench-growth [memory | sizes | users | engines [--sessions N]]
   memory    what a session takes in memory, and what loading one costs, beside other libraries' stores
   sizes     what reading and writing one key costs in small and in large sessions
+  users     what a login, a list and the end of all sessions cost for users with few sessions and with very many
   engines   what calls to Redis and PostgreSQL cost with few and with N sessions; default 1000000
-Without a command: all three.
+Without a command: all four.
 ";
 
 fn main() -> Result<()> {
@@ -39,9 +41,11 @@ fn main() -> Result<()> {
         [] => {
             memory::report()?;
             runtime()?.block_on(sizes::report())?;
+            runtime()?.block_on(users::report())?;
             runtime()?.block_on(engines::report(sessions))
         }
         ["memory"] => memory::report(),
+        ["users"] => runtime()?.block_on(users::report()),
         ["sizes"] => runtime()?.block_on(sizes::report()),
         ["engines"] => runtime()?.block_on(engines::report(sessions)),
         // What `memory` starts itself as.

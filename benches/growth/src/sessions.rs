@@ -115,7 +115,7 @@ pub(crate) async fn write(manager: &SessionManager, cookie: &[u8], number: u64) 
     Ok(result?)
 }
 
-fn check(finished: &Finished) -> Result<()> {
+pub(crate) fn check(finished: &Finished) -> Result<()> {
     match finished.error() {
         Some(error) => Err(error.clone().into()),
         None => Ok(()),

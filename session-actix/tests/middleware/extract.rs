@@ -29,7 +29,7 @@ async fn session_errors_are_answered_without_details() {
     store.set(Call::Update, Mood::Fails);
     for (site, status, body) in [
         (app(&store, misread).await, 500, "internal server error"),
-        (app(&store, overfill).await, 413, "session too large"),
+        (app(&store, overfill).await, 413, "too large to be stored"),
         (
             app(&store, commit_at_once).await,
             503,

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::iter::repeat_with;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
@@ -365,13 +365,13 @@ impl<T> Future for Wait<'_, '_, T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        // Handed on as it is: a record that is taken out and put back is copied twice.
         let polled = self.call.as_mut().poll(cx);
         self.io.has_waited |= polled.is_pending();
-        let answer = ready!(polled);
-        if self.io.has_waited {
+        if polled.is_ready() && self.io.has_waited {
             self.io.now = self.io.env.clock.now();
         }
-        Poll::Ready(answer)
+        polled
     }
 }
 

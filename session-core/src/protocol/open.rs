@@ -100,31 +100,34 @@ async fn look_up(io: &mut Io<'_>, ids: &mut Ids) -> Result<Opened, Error> {
 /// has expired by this server's reckoning only is kept in mind: a logout still ends it for the others.
 fn examine(io: &Io<'_>, id: SessionId, key: StoreKey, record: Record) -> Found {
     let (now, policy) = (io.now(), io.policy());
-    let stored = match StoredSession::of(key, record) {
-        Ok(stored) => stored,
-        Err(tombstone) => {
-            return Found::Gone(Arc::new(GoneSession {
-                key,
-                is_straggler: is_straggler(&tombstone, now, policy),
-                record: Some(*tombstone),
-            }));
+    let is_usable = record.live().is_some_and(|live| {
+        let ends_at = record.expires_at.min(live.ends_at(policy.lifetime));
+        let is_dated_ahead = live.last_active_at > now.saturating_add(policy.clock_tolerance);
+        if is_dated_ahead {
+            io.events().dated_ahead(live.reference);
         }
-    };
-    let ends_at = stored
-        .expires_at
-        .min(stored.record.ends_at(policy.lifetime));
-    let is_dated_ahead = stored.record.last_active_at > now.saturating_add(policy.clock_tolerance);
-    if is_dated_ahead {
-        io.events().dated_ahead(stored.record.reference);
+        now < ends_at && !is_dated_ahead
+    });
+    match record {
+        Record {
+            version,
+            expires_at,
+            state: RecordState::Live(record),
+        } if is_usable => Found::Live(Arc::new(LiveSession {
+            id,
+            stored: StoredSession {
+                key,
+                version,
+                expires_at,
+                record,
+            },
+        })),
+        record => Found::Gone(Arc::new(GoneSession {
+            key,
+            is_straggler: is_straggler(&record, now, policy),
+            record: Some(record),
+        })),
     }
-    if now < ends_at && !is_dated_ahead {
-        return Found::Live(Arc::new(LiveSession { id, stored }));
-    }
-    Found::Gone(Arc::new(GoneSession {
-        key,
-        record: Some(stored.to_record()),
-        is_straggler: false,
-    }))
 }
 
 /// Whether a request that meets this tombstone may have been under way when its own browser ended or rotated the

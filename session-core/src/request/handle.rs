@@ -62,8 +62,8 @@ impl SessionHandle {
     /// Runs the rest of the request and commits its session, whatever comes out; then says what this means
     /// for the response.
     ///
-    /// If `work` panics, an ended session is committed and nothing else is, and the panic goes on. If the
-    /// future is dropped, nothing more is committed.
+    /// If `work` panics, or the future is dropped before `work` has ended, an ending that was asked for is committed
+    /// and nothing else is; a panic then goes on. A commit that has begun goes on without the future.
     pub fn run<F: Future>(&self, work: F) -> Run<F> {
         Run::new(self.0.clone(), work)
     }

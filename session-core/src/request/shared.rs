@@ -105,6 +105,9 @@ impl Shared {
     /// # Errors
     /// [`ErrorKind::Conflict`] if the other one hasn't ended in time.
     async fn turn_to_commit(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        if let Ok(turn) = self.commit_turn.try_lock() {
+            return Ok(turn);
+        }
         let environment = self.manager.environment();
         let turn = in_time(environment, self.commit_turn.lock()).await;
         turn.ok_or_else(|| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::Policy;
 use crate::data::{Op, OpLog, SessionData, View};
 use crate::error::{Error, ErrorKind};
-use crate::events::Events;
+use crate::events::{Done, Events};
 use crate::protocol::{
     ClientChange, Commit, Found, LiveSession, LoginWish, Opened, Outcome, Wishes,
 };
@@ -30,6 +30,8 @@ pub(crate) struct RequestState {
     pub(super) response_sent: bool,
     /// What the commits so far mean for the client.
     client: ClientChange,
+    /// Who was logged out by a commit of this request.
+    pub(crate) logged_out: Option<Arc<str>>,
 }
 
 /// How far the commits have come.
@@ -90,6 +92,7 @@ impl RequestState {
             is_abandoned: false,
             response_sent: false,
             client: ClientChange::Keep,
+            logged_out: None,
         }
     }
 
@@ -271,6 +274,12 @@ impl RequestState {
             (ClientChange::Keep, _) => self.client,
             (change, _) => change,
         };
+        // A session that is begun where there was one takes the place of one that was ended.
+        if matches!(outcome.done, Done::Ended | Done::Created)
+            && let Found::Live(ended) = &self.found
+        {
+            self.logged_out = ended.user().map(|user| user.name.clone());
+        }
         self.found = outcome.found;
         let data = match self.wishes.end {
             true => SessionData::empty(),

@@ -51,7 +51,7 @@ impl<E: From<Error>> Session<E> {
     }
 
     /// Ends all sessions of this session's user but this one, at once; says how many there were. After a
-    /// [`logout`](Self::logout) in the same request, which isn't committed yet, none is left.
+    /// [`logout`](Self::logout) in the same request, committed or not, none is left.
     ///
     /// # Errors
     /// As [`end_session`](Self::end_session). One session that can't be ended doesn't shield the others: the error says
@@ -80,7 +80,8 @@ impl<E: From<Error>> Session<E> {
             Found::Nothing | Found::SeveralLive(_) | Found::Gone(_) => None,
         };
         let owner = found.and_then(|live| live.user());
-        let user = state.user().or(owner)?.name.clone();
+        let named = state.user().or(owner).map(|user| &user.name);
+        let user = named.or(state.logged_out.as_ref())?.clone();
         let is_theirs = owner.is_some_and(|owner| owner.name == user);
         let own = found.filter(|_| is_theirs);
         Some(Listed {

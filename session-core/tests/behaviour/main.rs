@@ -13,6 +13,7 @@ mod failures;
 mod floods;
 mod log;
 mod scene;
+mod secrets;
 mod state;
 mod sweeper;
 mod table;

@@ -470,3 +470,21 @@ async fn an_update_that_cannot_run_again_is_a_conflict() {
     refuses("text".into(), false).await;
     refuses(2.into(), true).await;
 }
+
+/// ST-9: JSON has no NaN and no infinities. `null` is stored in their place, as the documentation of `set` says; to read
+/// it as a number is an error, and nothing else is lost.
+#[tokio::test]
+async fn what_is_no_number_is_null() {
+    let mut scene = Scene::with_session(config()).await;
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let stored = scene.request(|session| session.set("x", value).unwrap());
+        assert!(stored.await.error.is_none());
+        let read = scene.request(|session| {
+            assert_eq!(session.get::<Option<f64>>("x").unwrap(), Some(None));
+            let error = session.get::<f64>("x").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Deserialize);
+            assert_eq!(session.get("n").unwrap(), Some(1));
+        });
+        assert!(read.await.error.is_none());
+    }
+}

@@ -59,7 +59,7 @@ async fn session_errors_are_answered_without_details() {
     store.set(Call::Update, Mood::Fails);
     for (app, status, line) in [
         (app(&store, misread), 500, "internal server error"),
-        (app(&store, overfill), 413, "session too large"),
+        (app(&store, overfill), 413, "too large to be stored"),
         (
             app(&store, commit_at_once),
             503,

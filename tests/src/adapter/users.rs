@@ -126,7 +126,7 @@ pub async fn a_login_with_a_dead_id_starts_afresh(harness: &impl AdapterHarness)
 /// bytes stay below what the application reads of a body.
 pub async fn a_login_with_long_words_is_a_413(harness: &impl AdapterHarness) {
     let scene = Scene::start(harness).await;
-    let refusal = json!({"error": "session too large"});
+    let refusal = json!({"error": "too large to be stored"});
     let mut ada = scene.ada().await;
     for long in [1, 2_000_000] {
         let user = "u".repeat(MAX_USER_NAME_LEN + long);

@@ -140,7 +140,7 @@ pub async fn a_session_over_its_cap_is_refused(harness: &impl AdapterHarness) {
     let around = r#"{"a":""}"#.len();
     let fits = json!("x".repeat(64 * 1024 - around));
     let too_large = json!("x".repeat(64 * 1024 - around + 1)).to_string();
-    let refusal = json!({"error": "session too large"});
+    let refusal = json!({"error": "too large to be stored"});
     ada.check("PUT /api/values/a", &too_large, 413, refusal.clone())
         .await;
     assert_eq!(ada.values().await, json!({"a": 1}));

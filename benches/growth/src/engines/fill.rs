@@ -38,12 +38,35 @@ pub(super) async fn fill<S: SessionStore + Clone>(
     numbers: Range<u64>,
     expires_at: Timestamp,
 ) -> Result<()> {
+    fill_with(store, template, numbers, user_name, expires_at).await
+}
+
+/// Creates the sessions with these numbers, all of one user.
+pub(crate) async fn fill_for<S: SessionStore + Clone>(
+    store: &S,
+    template: &Arc<Template>,
+    numbers: Range<u64>,
+    user: &str,
+    expires_at: Timestamp,
+) -> Result<()> {
+    let user = user.to_owned();
+    fill_with(store, template, numbers, move |_| user.clone(), expires_at).await
+}
+
+async fn fill_with<S: SessionStore + Clone>(
+    store: &S,
+    template: &Arc<Template>,
+    numbers: Range<u64>,
+    user_of: impl Fn(u64) -> String + Clone + Send + 'static,
+    expires_at: Timestamp,
+) -> Result<()> {
     let mut tasks = JoinSet::new();
     for first in numbers.clone().take(TASKS as usize) {
         let (store, template, end) = (store.clone(), template.clone(), numbers.end);
+        let user_of = user_of.clone();
         tasks.spawn(async move {
             for n in (first..end).step_by(TASKS as usize) {
-                create(&store, &template, n, &user_name(n), expires_at).await?;
+                create(&store, &template, n, &user_of(n), expires_at).await?;
             }
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         });
@@ -64,7 +87,7 @@ pub(super) async fn fill_many(store: &impl SessionStore, template: &Template) ->
 }
 
 /// An expiry beyond the end of the run.
-pub(super) fn alive_until() -> Timestamp {
+pub(crate) fn alive_until() -> Timestamp {
     SystemClock.now().saturating_add(LIFETIME)
 }
 

@@ -10,6 +10,8 @@ mod requests;
 
 use session_bench_common::{Table, ratio};
 
+pub(crate) use fill::{alive_until, fill_for};
+
 use crate::Result;
 use crate::engines::calls::Call;
 
