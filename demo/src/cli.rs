@@ -17,7 +17,8 @@ usage: session-demo [OPTIONS]
   --framework NAME           axum (default), actix or poem
   --listen ADDR              default 127.0.0.1:3000; port 0 picks one
   --store URL                memory: (default), redis://…, rediss://…, redis-cluster://HOST:PORT,…,
-                             postgres://…, mysql://… or sqlite:PATH
+                             postgres://…, postgres-pooler://… (PgBouncer with a connection for each
+                             transaction), mysql://… or sqlite:PATH
   --secret STRING            or SESSION_SECRET; default: a random one, gone with the process
   --previous-secret STRING   repeatable
   --cookie-name NAME         default session_id

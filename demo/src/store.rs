@@ -20,6 +20,9 @@ pub enum StoreUrl {
     /// PostgreSQL, with the whole URL.
     #[cfg(feature = "postgres")]
     Postgres(String),
+    /// PostgreSQL behind a pooler that keeps no track of prepared statements, with the URL as it would be without one.
+    #[cfg(feature = "postgres")]
+    PostgresPooler(String),
     /// MySQL or MariaDB, with the whole URL.
     #[cfg(feature = "mysql")]
     MySql(String),
@@ -40,7 +43,9 @@ impl StoreUrl {
             #[cfg(feature = "redis")]
             "redis" | "rediss" | "redis-cluster" => Ok(Self::Redis(url.to_owned())),
             #[cfg(feature = "postgres")]
-            "postgres" => Ok(Self::Postgres(url.to_owned())),
+            "postgres" | "postgresql" => Ok(Self::Postgres(url.to_owned())),
+            #[cfg(feature = "postgres")]
+            "postgres-pooler" => Ok(Self::PostgresPooler(format!("postgres:{rest}"))),
             #[cfg(feature = "mysql")]
             "mysql" => Ok(Self::MySql(url.to_owned())),
             #[cfg(feature = "sqlite")]
@@ -48,8 +53,8 @@ impl StoreUrl {
             _ => Err(match missing_feature(scheme) {
                 Some(feature) => not_in_this_build(&format!("--store {scheme}:…"), feature),
                 None => format!(
-                    "--store {scheme}:… is unknown: use memory:, redis://, rediss://, redis-cluster://, postgres://, \
-                     mysql:// or sqlite:PATH"
+                    "--store {scheme}:… is unknown: use memory:, redis://, rediss://, redis-cluster://, postgres:// \
+                     (or postgresql://), postgres-pooler://, mysql:// or sqlite:PATH"
                 ),
             }),
         }
@@ -70,13 +75,9 @@ impl StoreUrl {
             #[cfg(feature = "redis")]
             Self::Redis(url) => Arc::new(session_store_redis::RedisStore::connect(url).await?),
             #[cfg(feature = "postgres")]
-            Self::Postgres(url) => {
-                let pool =
-                    session_store_sqlx::sqlx::postgres::PgPoolOptions::new().max_connections(POOL);
-                let store = session_store_sqlx::PostgresStore::new(pool.connect(url).await?);
-                store.migrate().await?;
-                Arc::new(store)
-            }
+            Self::Postgres(url) => postgres(url, false).await?,
+            #[cfg(feature = "postgres")]
+            Self::PostgresPooler(url) => postgres(url, true).await?,
             #[cfg(feature = "mysql")]
             Self::MySql(url) => {
                 let pool =
@@ -95,6 +96,29 @@ impl StoreUrl {
     }
 }
 
+/// Opens a store in PostgreSQL.
+#[cfg(feature = "postgres")]
+async fn postgres(
+    url: &str,
+    is_behind_pooler: bool,
+) -> Result<Arc<dyn SessionStore>, Box<dyn std::error::Error>> {
+    use session_store_sqlx::PostgresStore;
+    use session_store_sqlx::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+    let pool = PgPoolOptions::new().max_connections(POOL);
+    let mut options: PgConnectOptions = url.parse()?;
+    if is_behind_pooler {
+        // PgBouncer refuses a client with this setting, which is about numbers that sessions don't have.
+        options = options.extra_float_digits(None);
+    }
+    let mut store = PostgresStore::new(pool.connect_with(options).await?);
+    if is_behind_pooler {
+        store = store.without_prepared_statements();
+    }
+    store.migrate().await?;
+    Ok(Arc::new(store))
+}
+
 /// How many connections to a database the demo has.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 const POOL: u32 = 16;
@@ -103,7 +127,9 @@ const POOL: u32 = 16;
 fn missing_feature(scheme: &str) -> Option<&'static str> {
     match scheme {
         "redis" | "rediss" | "redis-cluster" if !cfg!(feature = "redis") => Some("redis"),
-        "postgres" if !cfg!(feature = "postgres") => Some("postgres"),
+        "postgres" | "postgresql" | "postgres-pooler" if !cfg!(feature = "postgres") => {
+            Some("postgres")
+        }
         "mysql" if !cfg!(feature = "mysql") => Some("mysql"),
         "sqlite" if !cfg!(feature = "sqlite") => Some("sqlite"),
         _ => None,
@@ -133,6 +159,8 @@ impl fmt::Display for StoreUrl {
             Self::Redis(_) => "redis:…",
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => "postgres:…",
+            #[cfg(feature = "postgres")]
+            Self::PostgresPooler(_) => "postgres-pooler:…",
             #[cfg(feature = "mysql")]
             Self::MySql(_) => "mysql:…",
             #[cfg(feature = "sqlite")]
@@ -144,5 +172,50 @@ impl fmt::Display for StoreUrl {
 impl fmt::Debug for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SR-8: PostgreSQL's own tools take both names, and so does the demo.
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn postgres_has_two_names() {
+        for scheme in ["postgres", "postgresql"] {
+            let url = format!("{scheme}://app:word@localhost/app");
+            assert!(
+                StoreUrl::parse(&url) == Ok(StoreUrl::Postgres(url)),
+                "{scheme}"
+            );
+        }
+        let behind = StoreUrl::parse("postgres-pooler://app@localhost/app");
+        let url = "postgres://app@localhost/app".to_owned();
+        assert!(behind == Ok(StoreUrl::PostgresPooler(url)));
+    }
+
+    #[test]
+    fn what_is_not_there_is_explained() {
+        for scheme in ["postgres", "postgresql", "postgres-pooler"] {
+            let parsed = StoreUrl::parse(&format!("{scheme}://app:word@localhost"));
+            assert_eq!(parsed.is_ok(), cfg!(feature = "postgres"), "{scheme}");
+            if let Err(line) = parsed {
+                let says = line.contains("--features postgres") && !line.contains("word");
+                assert!(says, "{line}");
+            }
+        }
+    }
+
+    /// SR-8: SQLite in memory would be a database for each connection. The line says what to use instead.
+    #[cfg(feature = "sqlite")]
+    #[tokio::test]
+    async fn sqlite_in_memory_is_refused() {
+        let store = StoreUrl::parse("sqlite::memory:").unwrap();
+        let line = store.open(Duration::from_secs(5)).await.err().unwrap();
+        assert!(
+            line.contains("name a file") && !line.contains('\n'),
+            "{line}"
+        );
     }
 }

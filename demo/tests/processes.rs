@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use session_test_servers::{MariaDb, Postgres, Redis};
+use session_test_servers::{MariaDb, PgBouncer, Postgres, Redis, RedisCluster};
 use ureq::Agent;
 use ureq::http::Request;
 
@@ -251,7 +251,15 @@ fn in_rounds(round: impl Fn() + Sync) {
 
 #[test]
 fn three_processes_share_redis() {
-    everything_holds_on("Redis", &Redis::shared().url());
+    let redis = Redis::shared();
+    everything_holds_on(&redis.version(), &redis.url());
+}
+
+#[test]
+fn three_processes_share_a_redis_cluster() {
+    let cluster = RedisCluster::shared();
+    let name = format!("Cluster of {}", cluster.node(0).version());
+    everything_holds_on(&name, &cluster.url());
 }
 
 #[test]
@@ -259,9 +267,18 @@ fn three_processes_share_postgresql() {
     everything_holds_on("PostgreSQL", &Postgres::shared().url());
 }
 
+/// SR-8: with a connection of the server's for each transaction, so that no two statements need be on the same one.
+#[test]
+fn three_processes_share_postgresql_behind_pgbouncer() {
+    let url = PgBouncer::shared().url();
+    let url = url.replacen("postgres:", "postgres-pooler:", 1);
+    everything_holds_on("PostgreSQL behind PgBouncer", &url);
+}
+
 #[test]
 fn three_processes_share_mariadb() {
-    everything_holds_on("MariaDB", &MariaDb::shared().url());
+    let mariadb = MariaDb::shared();
+    everything_holds_on(&mariadb.version(), &mariadb.url());
 }
 
 #[test]

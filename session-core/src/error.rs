@@ -5,8 +5,6 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::store::StoreError;
-
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// What went wrong while a session was loaded, used or committed.
@@ -65,11 +63,6 @@ impl Error {
             message: message.into(),
             source: None,
         }))
-    }
-
-    /// The failure of the store that this is about, if it is.
-    pub(crate) fn store_error(&self) -> Option<&StoreError> {
-        self.0.source.as_deref()?.downcast_ref()
     }
 
     pub(crate) fn with_source(

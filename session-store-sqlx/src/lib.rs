@@ -63,10 +63,22 @@
 //!
 //! # Tables
 //!
-//! `migrate` makes three, or does nothing if they are there: `sessions` for the records, `sessions_users` for the index,
+//! `migrate` makes three, or nothing if they are there: `sessions` for the records, `sessions_users` for the index,
 //! and `sessions_schema` for the version of them all. With another table's name, theirs change with it. The statements
-//! are on the page of each store, and in the folder `schema` of this crate, for those who have migrations of their own;
-//! the application then needs no right to make tables.
+//! are on the page of each store, and in the folder `schema` of this crate, for those who have migrations of their own.
+//! Where the tables are there, `migrate` needs no right to make any. So call it at each start: it finds out what
+//! couldn't work, and the error says what to do.
+//!
+//! | what it finds | `SetupError` |
+//! |---|---|
+//! | tables of a newer version of this library | `NewerSchema` |
+//! | a table of such a name with other columns, types or another primary key; on MySQL, another engine than InnoDB | `ForeignTable` |
+//! | a table that was dropped | `MissingTable` |
+//! | no right to read or write the tables; a file or a server that can't be written | `Unusable` |
+//! | SQLite in memory, where each connection has a database of its own | `PrivateDatabase` |
+//! | PostgreSQL behind a pooler that mixes up prepared statements, see `PostgresStore::without_prepared_statements` | `MixedStatements` |
+//!
+//! Tables may have more columns, if a row can be written without a value for them.
 //!
 //! A record is one row: the bytes that `session-core` encodes it as, and beside them in columns what a touch changes,
 //! which therefore writes no data. All times are numbers, milliseconds since the Unix epoch, so that the time zone of
@@ -85,6 +97,9 @@
 //! | a login, or a rotation: besides, in the index, to add an entry | 6 | 5 | 5 |
 //! | a list of a user's sessions | 1 | 1 | 1 |
 //! | a batch of a sweep | 2 | 2 | 2 |
+//!
+//! Behind a pooler that needs `without_prepared_statements`, each statement on PostgreSQL is four round trips: a
+//! transaction begins, the statement is parsed, it runs, and the transaction ends.
 //!
 //! sqlx asks the server for a sign of life before each use of a connection. `test_before_acquire(false)` on the pool's
 //! options saves that round trip, at the price of an error for the first requests after a server has restarted.

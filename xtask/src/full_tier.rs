@@ -8,20 +8,26 @@ use crate::tools::{self, Missing};
 use crate::workspace::cargo;
 use crate::{instructions, mutants, process, tree};
 
-type Stage<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
+/// Builds and runs the tests of the stores that need a server.
+pub(crate) const STORES: &str = "test --package session-test-servers --package session-store-redis \
+     --package session-store-sqlx --package session-engine-tests --all-features";
+
+/// Builds the demo with every store, and runs its tests.
+pub(crate) const DEMO: &str = "test --package session-demo --features redis,postgres,mysql,sqlite";
+
+pub(crate) type Stage<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
 
 pub(crate) fn run(missing_tools: Missing) -> Result<()> {
     let browser_test = "test --package session-demo --features browser-tests --test browser";
-    let engines = "test --package session-test-servers --package session-store-redis \
-                   --package session-store-sqlx --package session-engine-tests --all-features";
-    let processes =
-        "test --package session-demo --features redis,postgres,mysql,sqlite --test processes";
+    let processes = format!("{DEMO} --test processes");
     let stages: [Stage<'_>; 8] = [
         ("tools", &|| tools::provide(missing_tools)),
         ("quick tier", &|| process::run(&mut cargo("test"))),
         ("browser test", &|| process::run(&mut cargo(browser_test))),
-        ("stores with servers", &|| process::run(&mut cargo(engines))),
-        ("several processes", &|| process::run(&mut cargo(processes))),
+        ("stores with servers", &|| process::run(&mut cargo(STORES))),
+        ("several processes", &|| {
+            process::run(&mut cargo(&processes))
+        }),
         ("checks of the tree", &tree::run),
         ("instruction counts", &instructions::compare),
         ("mutants", &|| mutants::run("")),
@@ -32,7 +38,7 @@ pub(crate) fn run(missing_tools: Missing) -> Result<()> {
 }
 
 /// Runs the stages until one fails; gives each one's name with how long it took.
-fn run_stages(stages: &[Stage<'_>]) -> Result<Vec<String>> {
+pub(crate) fn run_stages(stages: &[Stage<'_>]) -> Result<Vec<String>> {
     let mut times = Vec::new();
     for (name, stage) in stages {
         println!("\n=== {name} ===");

@@ -5,6 +5,7 @@
 )]
 
 mod bench;
+mod engines;
 mod error;
 mod features;
 mod full_tier;
@@ -24,6 +25,8 @@ const USAGE: &str = "\
 Usage: cargo xtask <command>
 
   test [--install]         The full tier of tests; --install gets the tools it needs from the distribution
+  test --engines [--install]
+                           The tests of the stores on Redis 8, Valkey and MySQL; --install gets these from other releases
   lint                     Formatting, clippy and the documentation, without a warning
   features [--install]     Each package without features, with each one alone, and with all; --install gets cargo-hack
   simulate [OPTIONS]       The long run of the simulation, for example with --seeds 100000 --first 1
@@ -39,6 +42,10 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => full_tier::run(tools::Missing::Report),
         ["test", "--install"] => full_tier::run(tools::Missing::Install),
+        ["test", "--engines"] => engines::run(tools::Missing::Report),
+        ["test", "--engines", "--install"] | ["test", "--install", "--engines"] => {
+            engines::run(tools::Missing::Install)
+        }
         ["lint"] => lint::run(),
         ["bench"] => bench::run(None),
         ["bench", part] if !part.starts_with('-') => bench::run(Some(part)),

@@ -15,7 +15,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 9] = [
     Tool {
         program: "chromium",
         package: "chromium",
@@ -40,6 +40,11 @@ const TOOLS: [Tool; 8] = [
         program: "initdb",
         package: "postgresql",
         needed_for: "the tests on PostgreSQL",
+    },
+    Tool {
+        program: "pgbouncer",
+        package: "pgbouncer",
+        needed_for: "the tests on PostgreSQL behind a pooler",
     },
     Tool {
         program: "mariadbd",

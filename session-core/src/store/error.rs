@@ -81,6 +81,13 @@ impl From<StoreError> for Error {
     }
 }
 
+impl Error {
+    /// The failure of the store that this is about, if it is.
+    pub(crate) fn store_error(&self) -> Option<&StoreError> {
+        std::error::Error::source(self)?.downcast_ref()
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {

@@ -1,6 +1,7 @@
 //! Sessions in MySQL and MariaDB.
 
 mod index;
+mod setup;
 mod statements;
 
 use std::fmt;
@@ -14,11 +15,11 @@ use session_core::store::{
 use sqlx::error::DatabaseError;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlPool, MySqlRow};
 use sqlx::query::{Query, QueryAs};
-use sqlx::{Executor as _, FromRow, MySql, SqlSafeStr};
+use sqlx::{FromRow, MySql, SqlSafeStr};
 
 use crate::shared::{
     ATTEMPTS, Columns, KeyedColumns, Lease, RESTLESS, Row, SetupError, Sql, Table, count, failed,
-    groups, is_current, millis, of_each, removed, unavailable,
+    groups, millis, of_each, removed, unavailable,
 };
 use statements::Statements;
 
@@ -57,23 +58,6 @@ impl MySqlStore {
     /// [`SetupError::TableName`] if it is longer than 40 characters, or anything but letters, digits and underscores.
     pub fn with_table(pool: MySqlPool, table: &str) -> Result<Self, SetupError> {
         Ok(Self::with_checked_table(pool, Table::new(table, true)?))
-    }
-
-    /// Makes the tables, unless they are there. Several processes may do this at once: every statement changes
-    /// nothing if it finds its work done, and whoever is interrupted can do it again.
-    ///
-    /// # Errors
-    /// [`SetupError::NewerSchema`] if a newer version of this library has made them, and
-    /// [`SetupError::Database`] if the database can't be reached, or refuses.
-    pub async fn migrate(&self) -> Result<(), SetupError> {
-        let mut lease = Lease::take(&self.pool).await?;
-        lease.execute(&self.sql.versions).await?;
-        let (found,): (Option<i64>,) = query_as(&self.sql.version).fetch_one(&mut *lease).await?;
-        if !is_current(found)? {
-            lease.execute(&self.sql.schema).await?;
-        }
-        lease.finish();
-        Ok(())
     }
 
     /// The pool that the store was made with.

@@ -1,14 +1,14 @@
 //! What MySQL and MariaDB are asked.
 
-use crate::shared::{Sql, Table, first_statement};
+use crate::shared::{RIGHTS, Sql, Table};
 
-const SCHEMA: &str = include_str!("../../schema/mysql.sql");
+pub(super) const SCHEMA: &str = include_str!("../../schema/mysql.sql");
 
 /// The statements, with the table's name in them.
 pub(super) struct Statements {
-    pub(super) versions: Sql,
     pub(super) version: Sql,
     pub(super) schema: Sql,
+    pub(super) rights: Sql,
     pub(super) load: Sql,
     pub(super) load_many: Sql,
     pub(super) insert: Sql,
@@ -30,9 +30,9 @@ impl Statements {
     pub(super) fn on(table: &Table) -> Self {
         let sql = |statement| table.sql(statement);
         Self {
-            versions: sql(first_statement(SCHEMA)),
             version: sql("SELECT MAX(version) FROM sessions_schema"),
             schema: sql(SCHEMA),
+            rights: sql(RIGHTS),
             load: sql(
                 "SELECT version, expires_at, last_active_at, record FROM sessions \
                  WHERE session_key = ? AND expires_at > ?",

@@ -5,7 +5,7 @@ use session_core::store::{
     AddOutcome, IndexEntry, Sample, StoreError, StoreKey, UserIndex, UserKey, async_trait,
 };
 use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
+use sqlx::query::{Query, QueryAs};
 use sqlx::{Executor as _, PgConnection, Postgres};
 
 use super::{BEGIN, PostgresStore, execute, fetch, query, query_as, store_error};
@@ -28,8 +28,9 @@ impl UserIndex for PostgresStore {
         }
         let mut connection = self.connection().await?;
         execute(&mut connection, || self.enter(user, &entry)).await?;
-        let others = self.count_entries(&mut connection, user, &entry, cap);
-        Ok(AddOutcome::Added(others.await? + 1))
+        let others = fetch(&mut connection, || self.count_entries(user, &entry, cap)).await?;
+        let others = others.first().map_or(0, |&(entries,)| number(entries));
+        Ok(AddOutcome::Added(others + 1))
     }
 
     async fn remove(&self, user: &UserKey, key: &StoreKey) -> Result<(), StoreError> {
@@ -90,11 +91,11 @@ impl PostgresStore {
     ) -> Result<AddOutcome, StoreError> {
         let mut lease = Lease::take(&self.pool).await.map_err(unavailable)?;
         lease.execute(BEGIN).await.map_err(store_error)?;
-        let lock = query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(user));
+        let lock = query(&self.sql.lock).bind(lock_of(user));
         lock.execute(&mut *lease).await.map_err(store_error)?;
-        let others = self
-            .count_entries(&mut lease, user, entry, Some(cap))
-            .await?;
+        let others = self.count_entries(user, entry, Some(cap));
+        let (others,) = others.fetch_one(&mut *lease).await.map_err(store_error)?;
+        let others = number(others);
         let is_full = others >= cap && {
             let sessions = self.count_sessions(&mut lease, user, entry, cap, now);
             sessions.await? >= cap
@@ -125,21 +126,16 @@ impl PostgresStore {
     }
 
     /// How many entries other than this one the user has, expired ones included.
-    async fn count_entries(
+    fn count_entries<'q>(
         &self,
-        connection: &mut PgConnection,
-        user: &UserKey,
-        entry: &IndexEntry,
+        user: &'q UserKey,
+        entry: &'q IndexEntry,
         cap: Option<usize>,
-    ) -> Result<usize, StoreError> {
-        let (entries,): (i64,) = query_as(&self.sql.count_entries)
+    ) -> QueryAs<'q, Postgres, (i64,), PgArguments> {
+        query_as(&self.sql.count_entries)
             .bind(user.as_bytes().as_slice())
             .bind(entry.key.as_bytes().as_slice())
             .bind(counted(cap))
-            .fetch_one(connection)
-            .await
-            .map_err(store_error)?;
-        Ok(number(entries))
     }
 
     /// How many other sessions the user has, up to the cap.

@@ -1,6 +1,8 @@
 //! Sessions in PostgreSQL.
 
 mod index;
+mod run;
+mod setup;
 mod statements;
 
 use std::fmt;
@@ -11,24 +13,14 @@ use session_core::store::{
     Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch, UserIndex,
     async_trait,
 };
-use sqlx::error::DatabaseError;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnection, PgDatabaseError, PgPool, PgRow, PgSeverity};
-use sqlx::query::{Query, QueryAs};
-use sqlx::{Executor as _, FromRow, Postgres, SqlSafeStr};
+use sqlx::postgres::PgPool;
 
 use crate::shared::{
-    ATTEMPTS, Columns, KeyedColumns, Lease, RESTLESS, Row, SetupError, Table, count, failed,
-    is_current, millis, of_each, removed, unavailable,
+    ATTEMPTS, Columns, KeyedColumns, RESTLESS, Row, SetupError, Table, count, millis, of_each,
+    removed,
 };
+use run::{BEGIN, Link, execute, fetch, query, query_as, store_error};
 use statements::Statements;
-
-/// Each statement sees what was committed before it, whatever the database's default is: those behind a lock see
-/// what was done by whoever had it before.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-
-/// The advisory lock of those who set up tables: "sessions" in ASCII.
-const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"sessions");
 
 /// Sessions in PostgreSQL 12 or later. Cloning is cheap, and clones share the pool.
 ///
@@ -62,27 +54,21 @@ impl PostgresStore {
         Ok(Self::with_checked_table(pool, Table::new(table, true)?))
     }
 
-    /// Makes the tables, unless they are there. Several processes may do this at once.
+    /// For a pool behind a pooler that gives each transaction another connection of the server's, and doesn't keep
+    /// track of what is prepared on them: PgBouncer with `pool_mode = transaction` before version 1.21, or with
+    /// `max_prepared_statements = 0`.
     ///
-    /// It needs the right to create tables in the schema, even where they are there already.
+    /// Each statement is then a transaction of its own and has no name there. That takes four round trips in the place
+    /// of one, so let the pooler keep track of them if it can; then it needs no option. (What is sent is bound as
+    /// always. The simple protocol would take one round trip, and would put sessions' data into the statements' text,
+    /// which servers and clients log.)
     ///
-    /// # Errors
-    /// [`SetupError::NewerSchema`] if a newer version of this library has made them, and
-    /// [`SetupError::Database`] if the database can't be reached, or refuses.
-    pub async fn migrate(&self) -> Result<(), SetupError> {
-        let mut lease = Lease::take(&self.pool).await?;
-        lease.execute(BEGIN).await?;
-        // Without the lock `IF NOT EXISTS` fails for all but one of those who find nothing at the same time.
-        let lock = query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK);
-        lock.execute(&mut *lease).await?;
-        lease.execute(&self.sql.versions).await?;
-        let (found,): (Option<i64>,) = query_as(&self.sql.version).fetch_one(&mut *lease).await?;
-        if !is_current(found)? {
-            lease.execute(&self.sql.schema).await?;
-        }
-        lease.execute("COMMIT").await?;
-        lease.finish();
-        Ok(())
+    /// sqlx sends a setting that PgBouncer refuses, unless it has `ignore_startup_parameters = extra_float_digits`,
+    /// or the pool's options have `extra_float_digits(None)`.
+    #[must_use]
+    pub fn without_prepared_statements(self) -> Self {
+        let sql = Arc::new(Statements::without_names(&self.table));
+        Self { sql, ..self }
     }
 
     /// The pool that the store was made with.
@@ -100,13 +86,13 @@ impl PostgresStore {
         Self { pool, table, sql }
     }
 
-    async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        self.pool.acquire().await.map_err(unavailable)
+    async fn connection(&self) -> Result<Link, StoreError> {
+        Link::take(&self.pool, !self.sql.load.is_named()).await
     }
 
     async fn find(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Link,
         key: &StoreKey,
         now: Timestamp,
     ) -> Result<Option<Record>, StoreError> {
@@ -135,7 +121,7 @@ impl PostgresStore {
     /// Writes the row if what is there is what `expect` says, and says whether it did.
     async fn write(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Link,
         key: &StoreKey,
         row: &Row,
         expect: Expect,
@@ -271,70 +257,4 @@ impl SessionStore for PostgresStore {
     fn user_index(&self) -> Option<&dyn UserIndex> {
         Some(self)
     }
-}
-
-fn query<'q>(sql: impl SqlSafeStr) -> Query<'q, Postgres, PgArguments> {
-    sqlx::query(sql)
-}
-
-fn query_as<'q, T>(sql: impl SqlSafeStr) -> QueryAs<'q, Postgres, T, PgArguments>
-where
-    T: for<'r> FromRow<'r, PgRow>,
-{
-    sqlx::query_as(sql)
-}
-
-/// The number of rows that a statement changed. One that gave way is run again.
-async fn execute<'q>(
-    connection: &mut PgConnection,
-    statement: impl Fn() -> Query<'q, Postgres, PgArguments>,
-) -> Result<u64, StoreError> {
-    let mut more = 1..ATTEMPTS;
-    loop {
-        match statement().execute(&mut *connection).await {
-            Err(error) if gave_way(&error) && more.next().is_some() => {}
-            done => return Ok(done.map_err(store_error)?.rows_affected()),
-        }
-    }
-}
-
-/// The rows that a statement finds. One that gave way is run again.
-async fn fetch<'q, T>(
-    connection: &mut PgConnection,
-    statement: impl Fn() -> QueryAs<'q, Postgres, T, PgArguments>,
-) -> Result<Vec<T>, StoreError>
-where
-    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-{
-    let mut more = 1..ATTEMPTS;
-    loop {
-        match statement().fetch_all(&mut *connection).await {
-            Err(error) if gave_way(&error) && more.next().is_some() => {}
-            rows => return rows.map_err(store_error),
-        }
-    }
-}
-
-/// Whether the server gave a statement up for the sake of another one: a serialisation failure, as there is above
-/// `read committed`, or a deadlock. It has done nothing, so that to run it again is no second time.
-fn gave_way(error: &sqlx::Error) -> bool {
-    let answer = error.as_database_error();
-    let code = answer.and_then(DatabaseError::code);
-    matches!(code.as_deref(), Some("40001" | "40P01"))
-}
-
-fn store_error(error: sqlx::Error) -> StoreError {
-    failed(error, is_refusal)
-}
-
-/// Whether nothing was done because the server said no. An error that ends the connection (a shutdown, say) may take
-/// the place of the answer to a commit that went well, and so says nothing.
-fn is_refusal(answer: &(dyn DatabaseError + 'static)) -> bool {
-    let code = answer.code().unwrap_or_default();
-    let ends_the_connection = ["08", "57P", "58"]
-        .iter()
-        .any(|class| code.starts_with(class));
-    let server = answer.try_downcast_ref::<PgDatabaseError>();
-    let panicked = server.is_some_and(|error| matches!(error.severity(), PgSeverity::Panic));
-    !(ends_the_connection || panicked || code == "40003")
 }

@@ -1,14 +1,16 @@
 //! What PostgreSQL is asked.
 
-use crate::shared::{Sql, Table, first_statement};
+use crate::shared::{RIGHTS, Sql, Table};
 
-const SCHEMA: &str = include_str!("../../schema/postgres.sql");
+pub(super) const SCHEMA: &str = include_str!("../../schema/postgres.sql");
 
 /// The statements, with the table's name in them.
 pub(super) struct Statements {
-    pub(super) versions: Sql,
+    pub(super) columns: Sql,
     pub(super) version: Sql,
+    pub(super) lock: Sql,
     pub(super) schema: Sql,
+    pub(super) rights: Sql,
     pub(super) load: Sql,
     pub(super) load_many: Sql,
     pub(super) create: Sql,
@@ -27,11 +29,28 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) fn on(table: &Table) -> Self {
-        let sql = |statement| table.sql(statement);
+        Self::from(|statement| table.sql(statement))
+    }
+
+    /// The same, and the server keeps none of them.
+    pub(super) fn without_names(table: &Table) -> Self {
+        Self::from(|statement| table.sql(statement).without_name())
+    }
+
+    fn from(sql: impl Fn(&'static str) -> Sql) -> Self {
         Self {
-            versions: sql(first_statement(SCHEMA)),
+            columns: sql(
+                "SELECT tables.name, a.attname::text, format_type(a.atttypid, a.atttypmod), \
+                 a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', keys.indrelid IS NOT NULL \
+                 FROM (VALUES ('sessions_schema'), ('sessions'), ('sessions_users')) AS tables (name) \
+                 JOIN pg_attribute AS a ON a.attrelid = to_regclass(tables.name) \
+                 LEFT JOIN pg_index AS keys ON keys.indrelid = a.attrelid AND keys.indisprimary \
+                 AND a.attnum = ANY (keys.indkey) WHERE a.attnum > 0 AND NOT a.attisdropped",
+            ),
             version: sql("SELECT MAX(version) FROM sessions_schema"),
+            lock: sql("SELECT pg_advisory_xact_lock($1)"),
             schema: sql(SCHEMA),
+            rights: sql(RIGHTS),
             load: sql(
                 "SELECT version, expires_at, last_active_at, record FROM sessions \
                  WHERE session_key = $1 AND expires_at > $2",

@@ -26,8 +26,36 @@ pub enum SetupError {
         /// The latest version that this library knows.
         known: i64,
     },
+    /// A table of this name is there, and it isn't the library's.
+    ForeignTable {
+        /// The table's name.
+        table: String,
+        /// By what that shows.
+        problem: String,
+    },
+    /// A table isn't there, though the table of versions says that it was made.
+    MissingTable {
+        /// The table's name.
+        table: String,
+    },
+    /// The tables are there, and the application may not read and write them; or nobody may.
+    Unusable(sqlx::Error),
+    /// Each connection has a database for itself, as those of SQLite in memory are.
+    PrivateDatabase,
+    /// Something between the pool and PostgreSQL mixes up the connections' prepared statements.
+    MixedStatements,
     /// The database couldn't be reached, or refused what it was asked.
     Database(sqlx::Error),
+}
+
+impl SetupError {
+    /// The database refused what the store is going to do. (Without an answer nothing is known of that.)
+    pub(crate) fn unusable(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(_) => Self::Unusable(error),
+            error => Self::Database(error),
+        }
+    }
 }
 
 impl From<sqlx::Error> for SetupError {
@@ -60,6 +88,29 @@ impl fmt::Display for SetupError {
                 "the tables have version {found} of the schema, and this library knows only those up to {known}: \
                  update it, or choose another table"
             ),
+            Self::ForeignTable { table, problem } => write!(
+                f,
+                "the table {table} isn't one of this library's, as {problem}: choose another name (`with_table`), or \
+                 rename that table"
+            ),
+            Self::MissingTable { table } => write!(
+                f,
+                "the table {table} is missing, though it was made once: restore it; or drop the others too, their \
+                 names begin alike, and have them all made anew, which signs everybody out"
+            ),
+            Self::Unusable(_) => f.write_str(
+                "the tables of the sessions are there, and can't be read and written: grant this user SELECT, \
+                 INSERT, UPDATE and DELETE on them; or if the server is a replica, connect to the primary",
+            ),
+            Self::PrivateDatabase => f.write_str(
+                "each connection would have a database of its own, which goes with it: name a file, or use \
+                 `session-store-memory` for sessions that needn't outlive the process",
+            ),
+            Self::MixedStatements => f.write_str(
+                "prepared statements of other connections are found on this one, as behind PgBouncer with \
+                 `pool_mode = transaction`: let it keep track of them (`max_prepared_statements`, from version 1.21 \
+                 on), or use `PostgresStore::without_prepared_statements`",
+            ),
             Self::Database(_) => f.write_str("the database of the sessions can't be set up"),
         }
     }
@@ -68,8 +119,8 @@ impl fmt::Display for SetupError {
 impl Error for SetupError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::TableName { .. } | Self::NewerSchema { .. } => None,
-            Self::Database(error) => Some(error),
+            Self::Unusable(error) | Self::Database(error) => Some(error),
+            _ => None,
         }
     }
 }

@@ -2,18 +2,24 @@
 
 mod error;
 mod lease;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod many;
 mod rows;
 mod schema;
+mod shape;
 mod table;
 
 pub use error::SetupError;
 pub(crate) use error::{failed, unavailable};
 pub(crate) use lease::Lease;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+pub(crate) use many::groups;
 pub(crate) use rows::{
-    Columns, EntryColumns, KeyedColumns, Row, SampleColumns, count, counted, entries, groups,
-    millis, number, of_each, removed, sample_limits, sampled,
+    Columns, EntryColumns, KeyedColumns, Row, SampleColumns, count, counted, entries, millis,
+    number, of_each, removed, sample_limits, sampled,
 };
-pub(crate) use schema::{first_statement, is_current};
+pub(crate) use schema::{RIGHTS, is_current};
+pub(crate) use shape::{FoundColumn, Shape};
 pub(crate) use table::{Sql, Table};
 
 /// How often a write is tried whose row had changed by the time it was looked at, and now is as it was expected.

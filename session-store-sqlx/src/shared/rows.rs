@@ -13,9 +13,6 @@ pub(crate) type Columns = (Vec<u8>, i64, Option<i64>, Vec<u8>);
 /// A record's row with its key before it.
 pub(crate) type KeyedColumns = (Vec<u8>, Vec<u8>, i64, Option<i64>, Vec<u8>);
 
-/// How many records a statement that loads several asks for.
-pub(crate) const AT_ONCE: usize = 32;
-
 /// A row of the index as it is read: the session's key, its reference, when it was added, and its expiry.
 pub(crate) type EntryColumns = (Vec<u8>, Vec<u8>, i64, i64);
 
@@ -124,15 +121,6 @@ pub(crate) fn of_each(
             row.cloned().map(Row::read).transpose()
         })
         .collect()
-}
-
-/// The keys in groups of [`AT_ONCE`], for a statement that has a place for each: the last group is filled up with its
-/// last key.
-pub(crate) fn groups(keys: &[StoreKey]) -> impl Iterator<Item = [&[u8]; AT_ONCE]> {
-    keys.chunks(AT_ONCE).map(|group| {
-        let last = group.len() - 1;
-        std::array::from_fn(|at| group[at.min(last)].as_bytes().as_slice())
-    })
 }
 
 /// A time as the databases keep it. The latest is 2^53 - 1, so that the sign bit is free.
@@ -246,16 +234,6 @@ mod tests {
         assert_eq!(keys(Sample::new(2, 3, 0)), [1, 2, 5, 3, 4]);
         assert_eq!(keys(Sample::new(2, 1, 0)), [1, 2, 5]);
         assert_eq!(sample_limits(Sample::new(2, 1, 0)), (2, 3));
-    }
-
-    #[test]
-    fn a_short_group_is_filled_up() {
-        let keys: Vec<_> = (0..40).map(|at| StoreKey::from_bytes([at; 32])).collect();
-        let groups: Vec<_> = groups(&keys).collect();
-        assert_eq!(groups.len(), 2);
-        assert_eq!(groups[0][AT_ONCE - 1], [31; 32]);
-        assert_eq!(groups[1][7], [39; 32]);
-        assert_eq!(groups[1][AT_ONCE - 1], [39; 32]);
     }
 
     /// A row that can't be read is an error of its own key, and a statement that failed one of each.

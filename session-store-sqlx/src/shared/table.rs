@@ -5,10 +5,9 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::error::SetupError;
-use super::rows::AT_ONCE;
 
 /// The name in the statements and schemas as they are written here.
-const DEFAULT: &str = "sessions";
+pub(super) const DEFAULT: &str = "sessions";
 
 /// The longest name of a table. PostgreSQL allows 63 bytes, and the longest ending takes 17 of them.
 const NAME_LEN_MAX: usize = 40;
@@ -66,13 +65,7 @@ impl Table {
             sql.push_str(if is_index { &self.bare } else { &self.full });
             sql.push_str(part);
         }
-        Sql(sql.into())
-    }
-
-    /// A statement that ends with a list of as many keys as are loaded at a time.
-    pub(crate) fn sql_for_many(&self, statement: &'static str) -> Sql {
-        let places = ["?"; AT_ONCE].join(", ");
-        Sql(format!("{}({places})", self.sql(statement).0).into())
+        Sql::new(sql)
     }
 }
 
@@ -94,13 +87,43 @@ fn is_identifier(name: &str, longest: usize) -> bool {
             .all(|byte| is_letter(&byte) || byte.is_ascii_digit())
 }
 
-/// A statement of ours with a checked name in it. Only [`Table::sql`] makes one.
+/// A statement of ours with a checked name in it. Only [`Table::sql`] makes one, and whoever adds places for keys to it.
 #[derive(Clone, Debug)]
-pub(crate) struct Sql(Arc<str>);
+pub(crate) struct Sql {
+    pub(super) text: Arc<str>,
+    #[cfg(feature = "postgres")]
+    is_named: bool,
+}
+
+impl Sql {
+    pub(super) fn new(text: String) -> Self {
+        Self {
+            text: text.into(),
+            #[cfg(feature = "postgres")]
+            is_named: true,
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Sql {
+    /// Whether the server is to keep it as it was prepared, under a name.
+    pub(crate) fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    /// The same statement, which the server doesn't keep.
+    pub(crate) fn without_name(self) -> Self {
+        Self {
+            is_named: false,
+            ..self
+        }
+    }
+}
 
 impl SqlSafeStr for &Sql {
     fn into_sql_str(self) -> SqlStr {
-        AssertSqlSafe(self.0.clone()).into_sql_str()
+        AssertSqlSafe(self.text.clone()).into_sql_str()
     }
 }
 
@@ -109,7 +132,7 @@ mod tests {
     use super::*;
 
     fn rendered(table: &Table, statement: &'static str) -> String {
-        table.sql(statement).0.to_string()
+        table.sql(statement).text.to_string()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Sessions in SQLite.
 
 mod index;
+mod setup;
 mod statements;
 
 use std::fmt;
@@ -20,12 +21,12 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
     SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Executor as _, FromRow, SqlSafeStr, Sqlite};
+use sqlx::{FromRow, SqlSafeStr, Sqlite};
 use tokio::sync::Mutex;
 
 use crate::shared::{
-    ATTEMPTS, Columns, KeyedColumns, Lease, RESTLESS, Row, SetupError, Table, count, failed,
-    groups, is_current, millis, of_each, removed, unavailable,
+    ATTEMPTS, Columns, KeyedColumns, RESTLESS, Row, SetupError, Table, count, failed, groups,
+    millis, of_each, removed, unavailable,
 };
 use statements::Statements;
 
@@ -77,6 +78,7 @@ impl SqliteStore {
     /// Everybody who may read the file can read the sessions' data, so give its folder the right permissions.
     ///
     /// # Errors
+    /// [`SetupError::PrivateDatabase`] for what is no file (`:memory:`, and the empty name), and
     /// [`SetupError::Database`] if the file can't be opened.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, SetupError> {
         let options = SqliteConnectOptions::new()
@@ -89,7 +91,10 @@ impl SqliteStore {
         loop {
             let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
             match pool.connect_with(options.clone()).await {
-                Ok(pool) => return Ok(Self::new(pool)),
+                Ok(pool) => {
+                    setup::refuse_private(&mut *pool.acquire().await?).await?;
+                    return Ok(Self::new(pool));
+                }
                 // SQLite doesn't wait for others when it changes to the write-ahead log, which happens once in a
                 // file's life.
                 Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
@@ -101,7 +106,8 @@ impl SqliteStore {
     }
 
     /// Sessions in the table `sessions`. Asks the database nothing yet. The pool should have the settings of
-    /// [`SqliteStore::open`]: a write-ahead log, and a time for which its connections wait for others.
+    /// [`SqliteStore::open`]: a write-ahead log, and a time for which its connections wait for others. It has to be
+    /// one on a file; of a database in memory [`migrate`](Self::migrate) says so.
     pub fn new(pool: SqlitePool) -> Self {
         Self::with_checked_table(pool, Table::default())
     }
@@ -113,25 +119,6 @@ impl SqliteStore {
     /// [`SetupError::TableName`] if it is longer than 40 characters, or anything but letters, digits and underscores.
     pub fn with_table(pool: SqlitePool, table: &str) -> Result<Self, SetupError> {
         Ok(Self::with_checked_table(pool, Table::new(table, false)?))
-    }
-
-    /// Makes the tables, unless they are there. Several processes may do this at once.
-    ///
-    /// # Errors
-    /// [`SetupError::NewerSchema`] if a newer version of this library has made them, and
-    /// [`SetupError::Database`] if the database refuses.
-    pub async fn migrate(&self) -> Result<(), SetupError> {
-        let _turn = self.turns.lock().await;
-        let mut lease = Lease::take(&self.pool).await?;
-        lease.execute(BEGIN).await?;
-        lease.execute(&self.sql.versions).await?;
-        let (found,): (Option<i64>,) = query_as(&self.sql.version).fetch_one(&mut *lease).await?;
-        if !is_current(found)? {
-            lease.execute(&self.sql.schema).await?;
-        }
-        lease.execute("COMMIT").await?;
-        lease.finish();
-        Ok(())
     }
 
     /// The pool that the store was made with, or has made.

@@ -1,14 +1,15 @@
 //! What SQLite is asked.
 
-use crate::shared::{Sql, Table, first_statement};
+use crate::shared::{RIGHTS, Sql, Table};
 
-const SCHEMA: &str = include_str!("../../schema/sqlite.sql");
+pub(super) const SCHEMA: &str = include_str!("../../schema/sqlite.sql");
 
 /// The statements, with the table's name in them.
 pub(super) struct Statements {
-    pub(super) versions: Sql,
+    pub(super) columns: Sql,
     pub(super) version: Sql,
     pub(super) schema: Sql,
+    pub(super) rights: Sql,
     pub(super) load: Sql,
     pub(super) load_many: Sql,
     pub(super) create: Sql,
@@ -29,9 +30,14 @@ impl Statements {
     pub(super) fn on(table: &Table) -> Self {
         let sql = |statement| table.sql(statement);
         Self {
-            versions: sql(first_statement(SCHEMA)),
+            columns: sql(
+                "SELECT tables.name, c.name, c.type, c.\"notnull\" AND c.dflt_value IS NULL, c.pk > 0 \
+                 FROM (SELECT 'sessions_schema' AS name UNION SELECT 'sessions' UNION SELECT 'sessions_users') \
+                 AS tables JOIN pragma_table_info(tables.name) AS c",
+            ),
             version: sql("SELECT MAX(version) FROM sessions_schema"),
             schema: sql(SCHEMA),
+            rights: sql(RIGHTS),
             load: sql(
                 "SELECT version, expires_at, last_active_at, record FROM sessions \
                  WHERE session_key = ?1 AND expires_at > ?2",

@@ -83,6 +83,44 @@ mod at_the_highest_isolation {
     });
 }
 
+/// Behind a pooler that gives each transaction another connection. (To close one is to close the pooler's, of which a
+/// client learns only in the midst of a transaction: so no clause here makes the engine fail.)
+mod through_pgbouncer {
+    use session_conformance::store::StoreHarness;
+    use session_core::store::StoreKey;
+    use session_store_sqlx::PostgresStore;
+    use session_test_servers::PgBouncer;
+
+    use super::{IN_POSTGRES, InServer};
+
+    struct Through(InServer<sqlx::Postgres, PostgresStore>);
+
+    impl StoreHarness for Through {
+        type Store = PostgresStore;
+
+        async fn store(&self) -> PostgresStore {
+            self.0.store().await
+        }
+
+        async fn second_client(&self, store: &PostgresStore) -> Option<PostgresStore> {
+            self.0.second_client(store).await
+        }
+
+        async fn plant(&self, store: &PostgresStore, key: &StoreKey, bytes: &[u8]) -> bool {
+            self.0.plant(store, key, bytes).await
+        }
+    }
+
+    session_conformance::store_suite!(Through(InServer {
+        url: || PgBouncer::shared().url(),
+        with_table: |pool, table| {
+            let store = PostgresStore::with_table(pool, table);
+            store.map(PostgresStore::without_prepared_statements)
+        },
+        ..IN_POSTGRES
+    }));
+}
+
 /// SR-5: whatever zones the connections are in, a record expires at the same millisecond for all.
 #[test]
 fn expiry_is_the_same_in_every_time_zone() {

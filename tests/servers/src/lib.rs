@@ -18,6 +18,9 @@
 //!
 //! A server that isn't installed is a panic that names the Debian package. No test is skipped for the lack of one.
 //!
+//! The servers are the distribution's own, unless the environment names others: [`IN_PLACE_OF_REDIS`] for Valkey or
+//! another Redis, [`IN_PLACE_OF_MARIADB`] for MySQL. `cargo xtask test --engines` sets them.
+//!
 //! Pausing and killing a server with all its processes reads `/proc`, so this crate needs Linux.
 #![allow(
     clippy::expect_used,
@@ -30,6 +33,7 @@ mod certificates;
 mod cluster;
 mod folder;
 mod mariadb;
+mod pgbouncer;
 mod ports;
 mod postgres;
 mod processes;
@@ -39,5 +43,14 @@ mod supervisor;
 pub use certificates::Certificates;
 pub use cluster::RedisCluster;
 pub use mariadb::MariaDb;
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use redis::Redis;
+
+/// The environment variable with the path of the program that [`Redis`] runs, and [`RedisCluster`], in place of the
+/// distribution's `redis-server`: that of another Redis, or Valkey's.
+pub const IN_PLACE_OF_REDIS: &str = "SESSION_TEST_REDIS";
+
+/// The environment variable with the path of the program that [`MariaDb`] runs in place of the distribution's
+/// `mariadbd`: MySQL's `mysqld`.
+pub const IN_PLACE_OF_MARIADB: &str = "SESSION_TEST_MYSQL";

@@ -1,12 +1,13 @@
-//! MariaDB servers.
+//! MariaDB servers, and MySQL ones in their place.
 
 use std::fs;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use crate::folder::Folder;
-use crate::ports;
-use crate::processes::{Program, find};
+use crate::processes::{Program, find, in_place};
 use crate::supervisor::{Kind, Server};
+use crate::{IN_PLACE_OF_MARIADB, ports};
 
 static MARIADB: Kind = Kind {
     name: "MariaDB",
@@ -15,6 +16,19 @@ static MARIADB: Kind = Kind {
 };
 
 const PACKAGE: &str = "mariadb-server";
+
+/// Root has to name somebody, be it root. From others it is ignored.
+const AS_ROOT: &str = "--user=root";
+
+/// A system has only so much of it, and containers often none.
+const NO_NATIVE_AIO: &str = "--innodb-use-native-aio=0";
+
+/// What MySQL would have outside of its folder or its port, or by default does more than MariaDB.
+const MYSQL_ARGS: [&str; 3] = [
+    "--secure-file-priv=NULL",
+    "--mysqlx=OFF",
+    "--disable-log-bin",
+];
 
 /// What the server does each time before it is ready, with a statement on each line.
 ///
@@ -26,7 +40,8 @@ CREATE USER IF NOT EXISTS 'root'@'127.0.0.1';
 GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;
 ";
 
-/// A MariaDB server with a database `sessions`. Everybody on this machine may be its root.
+/// A MariaDB server, or the MySQL one that [`IN_PLACE_OF_MARIADB`] names, with a database `sessions`. Everybody on
+/// this machine may be its root.
 #[derive(Debug)]
 pub struct MariaDb {
     server: Server,
@@ -49,22 +64,34 @@ impl MariaDb {
     /// It doesn't wait for the disk at each commit (`innodb_flush_log_at_trx_commit` is 2). That loses nothing when
     /// it is killed, as what a process has written is the system's to keep; only the system's own end would lose it.
     pub fn start(extra_args: &[&str]) -> Self {
-        let installer = find("mariadb-install-db", PACKAGE);
-        let path = find("mariadbd", PACKAGE);
         let folder = Folder::new("mariadb", MARIADB.last_signal);
-        folder.run(&Program {
-            path: installer,
-            arguments: installer_arguments(&folder),
-            user: None,
-        });
+        let (installer, path, own_args): (_, _, &[&str]) = match in_place(IN_PLACE_OF_MARIADB) {
+            Some(path) => (mysql_installer(&path, &folder), path, &MYSQL_ARGS),
+            None => (mariadb_installer(&folder), find("mariadbd", PACKAGE), &[]),
+        };
+        folder.run(&installer);
         fs::write(folder.path().join("init.sql"), INIT).expect("the folder is ours");
         let program = |folder: &Folder, port: u16| Program {
             path: path.clone(),
-            arguments: server_arguments(folder, port, extra_args),
+            arguments: server_arguments(folder, port, &[own_args, extra_args].concat()),
             user: None,
         };
         let (server, port) = Server::start(&MARIADB, folder, ports::free, program);
         Self { server, port }
+    }
+
+    /// Whether it is MySQL. The two have more in common than what they call by different names.
+    pub fn is_mysql() -> bool {
+        in_place(IN_PLACE_OF_MARIADB).is_some()
+    }
+
+    /// What it is, by its own account: its name and its version.
+    pub fn version(&self) -> String {
+        let log = self.server.log();
+        let (_, version) = log.split_once("Version: '").expect("it is ready");
+        let (version, _) = version.split_once('\'').expect("it is quoted");
+        let name = if Self::is_mysql() { "MySQL" } else { "MariaDB" };
+        format!("{name} {version}")
     }
 
     /// Where it is, for a client.
@@ -103,18 +130,38 @@ impl MariaDb {
     }
 }
 
-/// There is no `--user` among them, not even for root: with it the installer changes the owner of the package's own
-/// files. The server, when it installs, has no need of it.
-fn installer_arguments(folder: &Folder) -> Vec<String> {
-    vec![
-        "--no-defaults".to_owned(),
-        "--auth-root-authentication-method=normal".to_owned(),
-        "--skip-test-db".to_owned(),
-        // It needs no name of this machine.
-        "--force".to_owned(),
-        "--innodb-use-native-aio=0".to_owned(),
-        format!("--datadir={}", folder.file("data")),
-    ]
+/// There is no `--user` among its arguments, not even for root: with it the installer changes the owner of the
+/// package's own files. The server, when it installs, has no need of it.
+fn mariadb_installer(folder: &Folder) -> Program {
+    Program {
+        path: find("mariadb-install-db", PACKAGE),
+        arguments: vec![
+            "--no-defaults".to_owned(),
+            "--auth-root-authentication-method=normal".to_owned(),
+            "--skip-test-db".to_owned(),
+            // It needs no name of this machine.
+            "--force".to_owned(),
+            NO_NATIVE_AIO.to_owned(),
+            format!("--datadir={}", folder.file("data")),
+        ],
+        user: None,
+    }
+}
+
+/// MySQL's server is its own installer.
+fn mysql_installer(path: &Path, folder: &Folder) -> Program {
+    Program {
+        path: path.to_owned(),
+        arguments: vec![
+            "--no-defaults".to_owned(),
+            // Root comes without a password.
+            "--initialize-insecure".to_owned(),
+            AS_ROOT.to_owned(),
+            NO_NATIVE_AIO.to_owned(),
+            format!("--datadir={}", folder.file("data")),
+        ],
+        user: None,
+    }
 }
 
 fn server_arguments(folder: &Folder, port: u16, extra_args: &[&str]) -> Vec<String> {
@@ -126,16 +173,14 @@ fn server_arguments(folder: &Folder, port: u16, extra_args: &[&str]) -> Vec<Stri
         format!("--init-file={}", folder.file("init.sql")),
         format!("--port={port}"),
         "--bind-address=127.0.0.1".to_owned(),
-        // Root has to name somebody, be it root. From others it is ignored.
-        "--user=root".to_owned(),
+        AS_ROOT.to_owned(),
         "--skip-name-resolve".to_owned(),
         "--max-connections=500".to_owned(),
         // As Debian configures it.
         "--character-set-server=utf8mb4".to_owned(),
         "--innodb-flush-log-at-trx-commit=2".to_owned(),
         "--innodb-buffer-pool-size=64M".to_owned(),
-        // A system has only so much of it, and containers often none.
-        "--innodb-use-native-aio=0".to_owned(),
+        NO_NATIVE_AIO.to_owned(),
     ];
     let extra_args = extra_args.iter().map(|argument| (*argument).to_owned());
     usual.into_iter().chain(extra_args).collect()

@@ -179,7 +179,7 @@ fn programs() -> PathBuf {
 }
 
 /// The user who runs the server if we are root: the one that the package brings along, or nobody.
-fn unprivileged_user() -> User {
+pub(crate) fn unprivileged_user() -> User {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     ["postgres", "nobody"]
         .iter()

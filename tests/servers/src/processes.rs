@@ -32,6 +32,17 @@ pub(crate) fn find(program: &str, package: &str) -> PathBuf {
         .unwrap_or_else(|| missing(program, package))
 }
 
+/// The program that takes the place of a distribution's one, if this environment variable names one.
+pub(crate) fn in_place(variable: &str) -> Option<PathBuf> {
+    let program = PathBuf::from(env::var_os(variable)?);
+    assert!(
+        program.is_absolute() && is_executable(&program),
+        "{variable} has to be the absolute path of a program, and is {}",
+        program.display()
+    );
+    Some(program)
+}
+
 /// The folders of programs.
 pub(crate) fn folders() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -141,6 +152,17 @@ mod tests {
     #[should_panic(expected = "Install the Debian package no-such-package")]
     fn a_missing_program_is_explained() {
         find("a-program-that-nobody-has", "no-such-package");
+    }
+
+    #[test]
+    fn nothing_takes_a_place_by_itself() {
+        assert_eq!(in_place("SESSION_TEST_WHAT_NOBODY_SETS"), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "PATH has to be the absolute path of a program")]
+    fn what_takes_a_place_has_to_be_a_program() {
+        in_place("PATH");
     }
 
     #[test]

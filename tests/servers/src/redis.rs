@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::folder::Folder;
-use crate::processes::{Program, find, wait_until};
+use crate::processes::{Program, find, in_place, wait_until};
 use crate::supervisor::{Kind, Server};
-use crate::{Certificates, ports};
+use crate::{Certificates, IN_PLACE_OF_REDIS, ports};
 
 static REDIS: Kind = Kind {
     name: "Redis",
@@ -22,7 +22,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// How a reply that is nothing is shown.
 const NIL: &str = "(nil)";
 
-/// A Redis server.
+/// A Redis server, or the one that [`IN_PLACE_OF_REDIS`] names.
 #[derive(Debug)]
 pub struct Redis {
     server: Server,
@@ -60,7 +60,8 @@ impl Redis {
         free_port: impl Fn() -> u16,
         extra_args: &[&str],
     ) -> Self {
-        let path = find("redis-server", "redis-server");
+        let path =
+            in_place(IN_PLACE_OF_REDIS).unwrap_or_else(|| find("redis-server", "redis-server"));
         let program = |folder: &Folder, port: u16| Program {
             path: path.clone(),
             arguments: arguments(folder, port, tls, extra_args),
@@ -91,6 +92,16 @@ impl Redis {
     /// The port of 127.0.0.1 where it listens.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What it is, by its own account: its name and its version, such as `Redis 7.0.15` or `Valkey 9.1.2`.
+    pub fn version(&self) -> String {
+        let about = self.command(&["INFO", "server"]);
+        let value = |name| about.lines().find_map(|line| line.strip_prefix(name));
+        // Valkey has Redis's version besides, the one that it is compatible with.
+        let valkey = value("valkey_version:").map(|version| format!("Valkey {version}"));
+        let redis = || value("redis_version:").map(|version| format!("Redis {version}"));
+        valkey.or_else(redis).expect("a server knows its version")
     }
 
     /// Sends a command on a connection of its own, and returns the reply as text: an error begins with `-`, nothing

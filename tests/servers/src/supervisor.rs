@@ -108,6 +108,11 @@ impl Server {
         !has_ended
     }
 
+    /// What it has written so far.
+    pub(crate) fn log(&self) -> String {
+        self.folder.log_after(0)
+    }
+
     /// Starts it and waits until it answers. The error, if it ends instead, is its log.
     fn launch(&self) -> Result<(), String> {
         let mut running = self.running();

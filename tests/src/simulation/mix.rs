@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use session_core::WhenFull;
 
-use super::requests::{Kind, User};
+use super::kinds::{Kind, User};
 
 /// A set of requests and how often each comes up, chosen for what they can break together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -14,7 +14,11 @@
 //! assert!(steps > 0);
 //! ```
 
+mod calls;
+mod failing;
 mod faults;
+mod kinds;
+mod meddling;
 mod mix;
 mod oracle;
 mod requests;

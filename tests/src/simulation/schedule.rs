@@ -8,12 +8,14 @@ use std::task::{Context, Poll, Waker};
 use session_core::SessionManager;
 use session_core::store::StoreError;
 
+use super::calls::Reply;
 use super::faults::{FAULTS, Fault, LateWrite};
+use super::kinds::{Answer, Kind};
 use super::oracle::{Promise, Promises};
-use super::requests::{Answer, Kind, Request};
+use super::requests::Request;
 use super::servers::servers;
 use super::visitors::Visitor;
-use super::world::{Reply, Waiting, What, World};
+use super::world::{Waiting, What, World};
 use super::{Mix, Violation};
 
 /// Far more steps than any schedule takes; a core that never comes to rest is a violation too.

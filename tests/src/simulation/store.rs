@@ -6,7 +6,8 @@ use session_core::store::{
     Touch, UserIndex, UserKey, async_trait,
 };
 
-use super::world::{Reply, StoreCall, What, World};
+use super::calls::{Reply, StoreCall};
+use super::world::{What, World};
 
 /// The store that the servers are given.
 pub(super) struct ScheduledStore(pub(super) World);

@@ -7,13 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use session_core::store::{
-    AddOutcome, DecodeError, Expect, IndexEntry, Record, SaveOptions, SaveOutcome, SessionStore,
-    StoreError, StoreKey, Touch, UserIndex, UserKey, Version,
-};
+use session_core::store::{DecodeError, SaveOptions, SessionStore, StoreError, UserIndex, Version};
 use session_core::{Clock, Random, RandomError, Timestamp};
 use session_store_memory::MemoryStore;
 
+use super::calls::{Reply, StoreCall};
 use super::mix::{Mix, Terms};
 use super::oracle::{Oracle, Promises};
 
@@ -56,37 +54,6 @@ pub(super) enum What {
     Deadline(u64),
     /// A pause of the handler, or of the driver between two tries.
     Pause,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum StoreCall {
-    Load(StoreKey, Timestamp),
-    Save(StoreKey, Record, Expect, Timestamp),
-    Touch(StoreKey, Touch, Timestamp),
-    Delete(StoreKey),
-    AddEntry(UserKey, IndexEntry, Option<usize>, Timestamp),
-    RemoveEntry(UserKey, StoreKey),
-    Entries(UserKey, Timestamp),
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Reply {
-    Loaded(Option<Record>),
-    Outcome(SaveOutcome),
-    Added(AddOutcome),
-    Entries(Vec<IndexEntry>),
-    Done,
-}
-
-impl Reply {
-    /// The record that came with the answer.
-    fn record(&self) -> Option<&Record> {
-        match self {
-            Self::Loaded(record) => record.as_ref(),
-            Self::Outcome(SaveOutcome::Conflict(record)) => record.as_deref(),
-            _ => None,
-        }
-    }
 }
 
 impl World {
@@ -203,7 +170,7 @@ impl Drop for Withdraw<'_> {
     }
 }
 
-/// The memory store never waits, and never fails as long as it has no bound.
+/// The memory store never waits, and never fails as long as it isn't full.
 fn ready<T>(call: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '_>>) -> T {
     let mut call = call;
     match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

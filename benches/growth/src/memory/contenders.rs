@@ -52,7 +52,8 @@ impl Contender for Ours {
 
     async fn fill(count: u64) -> Result<Self> {
         let template = Template::new().await?;
-        let (store, now) = (MemoryStore::new(), SystemClock.now());
+        let store = MemoryStore::builder().unlimited_bytes().build();
+        let now = SystemClock.now();
         for n in 0..count {
             let record = template.record(n, now.saturating_add(LIFETIME))?;
             let saved = store

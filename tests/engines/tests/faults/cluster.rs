@@ -32,6 +32,10 @@ impl Engine for Cluster {
         Self(RedisCluster::start(MASTERS, 1))
     }
 
+    fn title(&self) -> String {
+        format!("Cluster of {}", self.0.node(0).version())
+    }
+
     async fn suffer(&self, fault: Fault) -> Cell {
         self.settle().await;
         let masters = self.masters();

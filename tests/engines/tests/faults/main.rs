@@ -1,5 +1,5 @@
 //! What becomes of requests when their store fails: each fault on each engine, under load, and what was found as a
-//! table.
+//! table. Where the environment names a server to be tested in place of the distribution's, it is the only engine.
 //!
 //! ```text
 //! cargo test -p session-engine-tests --test faults
@@ -24,10 +24,11 @@ mod sqlite;
 mod strike;
 mod verdict;
 
+use std::env;
 use std::io::{self, Write as _};
 use std::time::Instant;
 
-use session_test_servers::{MariaDb, Postgres};
+use session_test_servers::{IN_PLACE_OF_MARIADB, IN_PLACE_OF_REDIS, MariaDb, Postgres};
 
 use crate::cluster::Cluster;
 use crate::matrix::{Matrix, column};
@@ -46,13 +47,23 @@ fn every_engine_meets_every_fault() {
         .expect("there are threads");
     // What a cell that panics leaves behind is dropped on this thread, and connections need a runtime for that.
     let _context = runtime.enter();
-    let matrix = Matrix(vec![
-        column::<OneRedis>(&runtime),
-        column::<Cluster>(&runtime),
-        column::<Postgres>(&runtime),
-        column::<MariaDb>(&runtime),
-        column::<OneFile>(&runtime),
-    ]);
+    let [redis, mariadb] =
+        [IN_PLACE_OF_REDIS, IN_PLACE_OF_MARIADB].map(|variable| env::var_os(variable).is_some());
+    let all = !redis && !mariadb;
+    let mut columns = Vec::new();
+    if all || redis {
+        columns.extend([column::<OneRedis>(&runtime), column::<Cluster>(&runtime)]);
+    }
+    if all {
+        columns.push(column::<Postgres>(&runtime));
+    }
+    if all || mariadb {
+        columns.push(column::<MariaDb>(&runtime));
+    }
+    if all {
+        columns.push(column::<OneFile>(&runtime));
+    }
+    let matrix = Matrix(columns);
     // Not by a macro, whose output is shown only when a test fails.
     writeln!(io::stdout(), "\n{matrix}\nIn {:?}.", started.elapsed()).expect("somebody listens");
     let problems = matrix.problems();

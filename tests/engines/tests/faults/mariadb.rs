@@ -1,4 +1,4 @@
-//! MariaDB.
+//! MariaDB, or MySQL in its place.
 
 use session_store_sqlx::MySqlStore;
 use session_test_servers::MariaDb;
@@ -26,7 +26,13 @@ impl SqlServer for MariaDb {
     type Store = MySqlStore;
 
     async fn start_with_stranger() -> Self {
-        let server = Self::start(&["--skip-ssl"]);
+        // MySQL has it by itself, and takes a password through nothing else.
+        let args: &[&str] = if Self::is_mysql() {
+            &[]
+        } else {
+            &["--skip-ssl"]
+        };
+        let server = Self::start(args);
         let root = &mut server.admin().await;
         let stranger =
             format!("CREATE USER 'stranger'@'127.0.0.1' IDENTIFIED BY '{RIGHT_PASSWORD}'");
@@ -39,8 +45,21 @@ impl SqlServer for MariaDb {
         server
     }
 
+    fn title(&self) -> String {
+        self.version()
+    }
+
     fn url_for(&self, login: &str) -> String {
         format!("mysql://{login}@127.0.0.1:{}/sessions", self.port())
+    }
+
+    async fn allow_tls(&self, root: &mut MySqlConnection, is_allowed: bool) {
+        if Self::is_mysql() {
+            let versions = if is_allowed { "DEFAULT" } else { "''" };
+            tell(root, &format!("SET GLOBAL tls_version = {versions}")).await;
+            // Without any version of it TLS doesn't work, and without this addition the old versions would be kept.
+            tell(root, "ALTER INSTANCE RELOAD TLS NO ROLLBACK ON ERROR").await;
+        }
     }
 
     async fn store(pool: MySqlPool, table: &str) -> MySqlStore {
@@ -51,8 +70,12 @@ impl SqlServer for MariaDb {
 
     async fn cut(&self, root: &mut MySqlConnection) {
         for _ in 0..BLOWS {
-            let connections = "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist \
-                               WHERE user = 'app'";
+            // MariaDB has the one list switched off, and MySQL can't read the other while somebody sends bytes.
+            let connections = if Self::is_mysql() {
+                "SELECT processlist_id FROM performance_schema.threads WHERE processlist_user = 'app'"
+            } else {
+                "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE user = 'app'"
+            };
             let connections: Vec<(u64,)> = sqlx::query_as(connections)
                 .fetch_all(&mut *root)
                 .await

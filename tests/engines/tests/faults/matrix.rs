@@ -74,6 +74,11 @@ pub(crate) trait Engine: Sized {
 
     async fn start() -> Self;
 
+    /// What has started, for whoever reads the table: the name, with the version where there are several.
+    fn title(&self) -> String {
+        Self::NAME.to_owned()
+    }
+
     /// Brings the fault about, sees how requests fare, and leaves the engine well again.
     async fn suffer(&self, fault: Fault) -> Cell;
 }
@@ -109,19 +114,20 @@ impl Cell {
 }
 
 pub(crate) struct Column {
-    engine: &'static str,
+    engine: String,
     cells: [Cell; Fault::ALL.len()],
 }
 
 /// Starts the engine and has it suffer everything, one fault after the other.
 pub(crate) fn column<E: Engine>(runtime: &Runtime) -> Column {
     let engine = survive(|| runtime.block_on(E::start()));
+    let title = engine.as_ref().map(Engine::title);
     let cells = Fault::ALL.map(|fault| match &engine {
         Ok(engine) => cell(runtime, engine, fault),
         Err(panic) => Cell::failed(format!("it did not start: {panic}")),
     });
     Column {
-        engine: E::NAME,
+        engine: title.unwrap_or_else(|_| E::NAME.to_owned()),
         cells,
     }
 }

@@ -33,6 +33,10 @@ impl Engine for OneRedis {
         Self(Redis::start(&durable))
     }
 
+    fn title(&self) -> String {
+        self.0.version()
+    }
+
     async fn suffer(&self, fault: Fault) -> Cell {
         let Self(redis) = self;
         let all = [redis];

@@ -38,6 +38,11 @@ pub(crate) trait SqlServer: Sized {
     /// The stranger is a user of this name, who has the right password.
     async fn start_with_stranger() -> Self;
 
+    /// As in [`Engine`].
+    fn title(&self) -> String {
+        <Self as SqlServer>::NAME.to_owned()
+    }
+
     /// Where it is, for a user, or for a user and a password.
     fn url_for(&self, login: &str) -> String;
 
@@ -56,6 +61,9 @@ pub(crate) trait SqlServer: Sized {
     /// Keeps everybody else from the table for a while, readers too.
     async fn hold(&self, stranger: &mut ConnectionOf<Self>, table: &str);
 
+    /// Has new connections do without TLS, or lets them have it again, if the server has it by itself.
+    async fn allow_tls(&self, _admin: &mut ConnectionOf<Self>, _is_allowed: bool) {}
+
     async fn admin(&self) -> ConnectionOf<Self> {
         let admin = ConnectionOf::<Self>::connect(&self.url_for(Self::ADMIN)).await;
         admin.expect("the server lets us in")
@@ -67,6 +75,10 @@ impl<S: SqlServer> Engine for S {
 
     async fn start() -> Self {
         S::start_with_stranger().await
+    }
+
+    fn title(&self) -> String {
+        SqlServer::title(self)
     }
 
     async fn suffer(&self, fault: Fault) -> Cell {
@@ -82,7 +94,7 @@ impl<S: SqlServer> Engine for S {
                 strike_with(store, Expected::Failures, S::HOW_FULL, work).await
             }
             Fault::ReadOnly => hit(self, table, "", self.forbid_writing(admin)).await,
-            Fault::Refused => refuse(self).await,
+            Fault::Refused => refuse(self, admin).await,
             Fault::Flushed => Cell::absent("no scripts"),
             Fault::Held => hit(self, table, "of the table", self.hold(admin, table)).await,
             Fault::Lost => Cell::absent("one server"),
@@ -125,7 +137,7 @@ async fn be_away<S: SqlServer>(server: &S, [go, come_back]: [fn(&S); 2]) {
     wait_until("the server answers", answers).await;
 }
 
-async fn refuse<S: SqlServer>(server: &S) -> Cell {
+async fn refuse<S: SqlServer>(server: &S, admin: &mut ConnectionOf<S>) -> Cell {
     let with_password = |password| server.url_for(&format!("stranger:{password}"));
     let right = pool::<S::Database>(&with_password(RIGHT_PASSWORD)).await;
     right.expect("the right password lets us in");
@@ -134,7 +146,9 @@ async fn refuse<S: SqlServer>(server: &S) -> Cell {
     let password = refused("a password", S::NO_ENTRY, pool::<S::Database>(&wrong)).await;
     let encrypted = format!("{}?{}", server.url_for(S::ADMIN), S::WITH_TLS);
     let reason = "does not support TLS";
+    server.allow_tls(admin, false).await;
     let tls = refused("TLS", reason, pool::<S::Database>(&encrypted)).await;
+    server.allow_tls(admin, true).await;
     password.and(tls)
 }
 

@@ -6,7 +6,7 @@ use session_core::{ErrorKind, SessionRef, Timestamp};
 use super::Oracle;
 use super::promise::Promise;
 use super::request::{RequestLog, Sighting, is_late};
-use crate::simulation::requests::Answer;
+use crate::simulation::kinds::Answer;
 
 impl Oracle {
     pub(super) fn check_answer(&mut self, request: usize, answer: &Answer) {

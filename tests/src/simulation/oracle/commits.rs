@@ -8,7 +8,7 @@ use session_core::{SessionRef, Timestamp};
 use super::logins::user_of;
 use super::promise::Promise;
 use super::{Lineage, Oracle};
-use crate::simulation::requests::Data;
+use crate::simulation::kinds::Data;
 
 impl Oracle {
     /// A live record was put where nothing was. It is a new session, or the new record of a rotation.

@@ -5,17 +5,9 @@ use session_core::{SessionRef, Timestamp};
 
 use super::logins::user_of;
 use super::promise::Promise;
+use super::request::Meant;
 use super::{Lineage, Oracle};
-use crate::simulation::requests::{Ending, User};
-
-/// A session that lived when a request asked for a user's sessions, and is among those that it is about.
-#[derive(Clone, Copy)]
-pub(super) struct Meant {
-    pub(super) reference: SessionRef,
-    pub(super) key: StoreKey,
-    /// When it was to expire.
-    pub(super) expires_at: Timestamp,
-}
+use crate::simulation::kinds::{Ending, User};
 
 impl Ending {
     /// Whose sessions are to end.

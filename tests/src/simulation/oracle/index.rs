@@ -5,7 +5,7 @@ use session_core::store::{StoreKey, UserKey};
 
 use super::Oracle;
 use super::promise::Promise;
-use crate::simulation::requests::User;
+use crate::simulation::kinds::User;
 
 impl Oracle {
     pub(super) fn entry_removed(&mut self, user: UserKey, key: StoreKey) {

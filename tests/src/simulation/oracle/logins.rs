@@ -6,7 +6,7 @@ use session_core::store::{Lifetime, LiveRecord, Record, RecordState, StoreKey};
 use super::Oracle;
 use super::promise::Promise;
 use super::request::RequestLog;
-use crate::simulation::requests::{Kind, User};
+use crate::simulation::kinds::{Kind, User};
 
 /// A visitor whose browser a login's response has reached.
 pub(super) struct SignedIn {

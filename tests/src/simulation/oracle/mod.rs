@@ -40,9 +40,9 @@ use session_core::store::{
 };
 use session_core::{SessionRef, Timestamp};
 
+use super::calls::{Reply, StoreCall};
+use super::kinds::{Answer, Data, Kind, User};
 use super::mix::Terms;
-use super::requests::{Answer, Data, Kind, User};
-use super::world::{Reply, StoreCall};
 use logins::SignedIn;
 pub use promise::{Promise, Promises};
 use request::RequestLog;

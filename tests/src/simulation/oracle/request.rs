@@ -1,11 +1,10 @@
 //! What the oracle knows about one request.
 
-use session_core::Timestamp;
 use session_core::store::{EndedBy, IndexEntry, LiveRecord, Record, RecordState, StoreKey};
+use session_core::{SessionRef, Timestamp};
 
-use super::endings::Meant;
+use crate::simulation::kinds::{Answer, Ending, Kind};
 use crate::simulation::mix::Terms;
-use crate::simulation::requests::{Answer, Ending, Kind};
 
 /// What a request found under the id in one of its cookies.
 pub(super) struct Sighting {
@@ -177,4 +176,13 @@ pub(super) fn is_late(found: Option<&Record>, at: Timestamp, terms: Terms) -> bo
         _ => return false,
     };
     at < died_at.saturating_add(terms.grace)
+}
+
+/// A session that lived when a request asked for a user's sessions, and is among those that it is about.
+#[derive(Clone, Copy)]
+pub(super) struct Meant {
+    pub(super) reference: SessionRef,
+    pub(super) key: StoreKey,
+    /// When it was to expire.
+    pub(super) expires_at: Timestamp,
 }

@@ -2,8 +2,8 @@
 
 use session_core::store::{AddOutcome, RecordState, SaveOutcome};
 
-use crate::simulation::requests::Answer;
-use crate::simulation::world::{Reply, StoreCall};
+use crate::simulation::calls::{Reply, StoreCall};
+use crate::simulation::kinds::Answer;
 
 pub(super) fn show_call(call: &StoreCall) -> String {
     match call {

@@ -1,73 +1,23 @@
 //! What the memory store promises beyond the contract: its bound, and that it gives memory back.
 
+mod common;
+mod fairness;
+
 use std::time::Duration;
 
-use session_core::store::{
-    Expect, LiveRecord, Record, RecordState, SaveOptions, SaveOutcome, SessionData, SessionStore,
-    StoreErrorKind, StoreKey, Version,
-};
-use session_core::{SessionRef, SessionUser, Sweeper, Timestamp};
+use common::{HOUR, at, create, insert, is_there, key, live, record, version};
+use session_core::Sweeper;
+use session_core::store::{Expect, SaveOptions, SaveOutcome, SessionStore, StoreErrorKind};
 use session_store_memory::MemoryStore;
-
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// A key as evenly distributed as real ones are.
-fn key(n: u64) -> StoreKey {
-    let mut bytes = [0; 32];
-    for (at, chunk) in bytes.chunks_exact_mut(8).enumerate() {
-        let mixed = (n * 4 + at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        chunk.copy_from_slice(
-            &(mixed ^ mixed >> 29)
-                .wrapping_mul(0xBF58_476D_1CE4_E5B9)
-                .to_be_bytes(),
-        );
-    }
-    StoreKey::from_bytes(bytes)
-}
-
-fn at(millis: u64) -> Timestamp {
-    Timestamp::from_unix_millis(millis)
-}
-
-fn record(n: u64, created_at: Timestamp, user: Option<&str>) -> Record {
-    let handle = SessionRef::from_bytes(u128::from(n).to_le_bytes());
-    let mut live = LiveRecord::new(SessionData::empty(), created_at, handle);
-    live.user = user.map(|name| SessionUser::new(name, created_at).into());
-    let version = Version::from_bytes(u128::from(n).to_le_bytes());
-    Record::new(
-        version,
-        created_at.saturating_add(HOUR),
-        RecordState::Live(live),
-    )
-}
-
-async fn create(
-    store: &MemoryStore,
-    n: u64,
-    now: Timestamp,
-    user: Option<&str>,
-) -> Result<(), StoreErrorKind> {
-    let saved = store
-        .save(
-            &key(n),
-            record(n, now, user),
-            SaveOptions::new(Expect::Absent, now),
-        )
-        .await;
-    assert_eq!(saved.map_err(|error| error.kind())?, SaveOutcome::Saved);
-    Ok(())
-}
-
-async fn is_there(store: &MemoryStore, n: u64, now: Timestamp) -> bool {
-    matches!(store.load(&key(n), now).await, Ok(Some(_)))
-}
 
 /// SR-7: a flood of visitors who never return costs neither those who are signed in nor those who do.
 #[tokio::test]
 async fn a_flood_evicts_those_who_never_returned() {
     let store = MemoryStore::builder().max_sessions(10_000).build();
     for n in 0..500 {
-        create(&store, n, at(n), Some("anna")).await.unwrap();
+        create(&store, n, at(n), Some(&format!("user {n}")))
+            .await
+            .unwrap();
     }
     for n in 500..1_000 {
         create(&store, n, at(n), None).await.unwrap();
@@ -102,29 +52,28 @@ async fn a_flood_evicts_those_who_never_returned() {
     );
 }
 
-/// SR-7: sessions of users are never given up; a store that is full of them refuses.
+/// SR-7: nobody's only session is given up; a store that is full of users refuses visitors, and other users too.
 #[tokio::test]
 async fn a_store_full_of_users_refuses() {
     let store = MemoryStore::builder().max_sessions(100).build();
     for n in 0..100 {
-        create(&store, n, at(n), Some("anna")).await.unwrap();
+        create(&store, n, at(n), Some(&format!("user {n}")))
+            .await
+            .unwrap();
     }
-    assert_eq!(
-        create(&store, 100, at(100), None).await,
-        Err(StoreErrorKind::NotApplied)
-    );
+    for user in [None, Some("somebody else")] {
+        assert_eq!(
+            create(&store, 100, at(100), user).await,
+            Err(StoreErrorKind::NotApplied)
+        );
+    }
     for n in 0..100 {
         assert!(is_there(&store, n, at(100)).await);
     }
     // Existing sessions can still be saved, and room comes back with time.
-    let expect = Expect::Version(record(7, at(7), None).version);
-    let saved = store
-        .save(
-            &key(7),
-            record(8, at(7), Some("anna")),
-            SaveOptions::new(expect, at(100)),
-        )
-        .await;
+    let options = SaveOptions::new(Expect::Version(version(7)), at(100));
+    let changed = record(8, live(7, at(7), Some("user 7")));
+    let saved = store.save(&key(7), changed, options).await;
     assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     create(&store, 100, at(100).saturating_add(HOUR), None)
         .await
@@ -135,14 +84,9 @@ async fn a_store_full_of_users_refuses() {
 #[tokio::test]
 async fn a_rotated_session_counts_as_returned() {
     let store = MemoryStore::builder().max_sessions(100).build();
-    let mut rotated = record(0, at(0), None);
-    if let RecordState::Live(live) = &mut rotated.state {
-        live.last_active_at = at(1);
-    }
-    store
-        .save(&key(0), rotated, SaveOptions::new(Expect::Absent, at(1)))
-        .await
-        .unwrap();
+    let mut rotated = live(0, at(0), None);
+    rotated.last_active_at = at(1);
+    insert(&store, 0, rotated, at(1)).await.unwrap();
     for n in 1..1_000 {
         create(&store, n, at(n), None).await.unwrap();
     }
