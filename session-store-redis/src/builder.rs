@@ -1,13 +1,15 @@
 //! Options for a store, and what they must be like.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::clients::Client;
-use fred::interfaces::ClientLike as _;
+use redis::{Client, RedisResult};
 
+use crate::dial::Place;
 use crate::engine::Engine;
 use crate::error::SetupError;
+use crate::tls::Tls;
 use crate::{Inner, RedisStore};
 
 /// What all keys begin with, unless another prefix is chosen.
@@ -23,11 +25,12 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 const LONGEST_KEY_PREFIX: usize = 64;
 
 /// Options for a [`RedisStore`].
-#[derive(Clone, Debug)]
-#[must_use = "call connect() or client() to get the store"]
+#[derive(Clone)]
+#[must_use = "call connect(), client() or resolver() to get the store"]
 pub struct RedisStoreBuilder {
     key_prefix: String,
     timeout: Duration,
+    tls: Tls,
 }
 
 impl RedisStoreBuilder {
@@ -35,6 +38,7 @@ impl RedisStoreBuilder {
         Self {
             key_prefix: DEFAULT_KEY_PREFIX.to_owned(),
             timeout: DEFAULT_TIMEOUT,
+            tls: Tls::default(),
         }
     }
 
@@ -55,29 +59,82 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// The authorities that encrypted connections trust, as certificates in PEM, in place of the system's.
+    ///
+    /// # Errors
+    /// These are no certificates.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, SetupError> {
+        self.tls.trust(pem)?;
+        Ok(self)
+    }
+
+    /// What this client shows to servers that ask for a certificate: its own and those up to the authority, and the
+    /// private key, in PEM.
+    ///
+    /// # Errors
+    /// They can't be read.
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(
+        mut self,
+        chain_pem: &[u8],
+        key_pem: &[u8],
+    ) -> Result<Self, SetupError> {
+        self.tls.identify(chain_pem, key_pem)?;
+        Ok(self)
+    }
+
+    /// The name that the servers' certificates have to have. Default: the host that is connected to, which in a
+    /// cluster is what the nodes call one another, and so often an address that no certificate has.
+    ///
+    /// # Errors
+    /// No certificate can have this name.
+    #[cfg(feature = "tls")]
+    pub fn server_name(mut self, name: impl Into<String>) -> Result<Self, SetupError> {
+        self.tls.expect_name(name.into())?;
+        Ok(self)
+    }
+
     /// Connects to what is at this URL; see [`RedisStore::connect`].
     ///
     /// # Errors
     /// The URL or an option is wrong, or the server can't be reached or doesn't let us in.
     pub async fn connect(self, url: &str) -> Result<RedisStore, SetupError> {
         self.check()?;
-        let engine = Engine::connect(url).await?;
+        let engine = Engine::connect(url, self.tls.clone()).await?;
         Ok(self.build(engine))
     }
 
-    /// Takes a client, which goes on to be its owner's. It has to have a reconnection policy, and to be connected
-    /// (`init`) before the store is used; one for a cluster need not be connected.
+    /// Connects to the server that a client is for. Of the client are taken the address, the login, the database, and
+    /// the keepalive and timeout of TCP; connections are the store's own. Certificates are the builder's.
     ///
     /// # Errors
-    /// An option is wrong, or the client would not connect again after it has lost its connection.
-    pub fn client(self, client: Client) -> Result<RedisStore, SetupError> {
+    /// An option is wrong, or the server can't be reached or doesn't let us in.
+    pub async fn client(self, client: Client) -> Result<RedisStore, SetupError> {
+        let place = Place::Known(Box::new(client.get_connection_info().clone()));
+        self.single(place).await
+    }
+
+    /// Connects to the server that `resolve` names, and asks again before each new connection: for Sentinel, or another
+    /// registry of who is the master. It may take five seconds.
+    ///
+    /// # Errors
+    /// An option is wrong, or the server isn't named, can't be reached or doesn't let us in.
+    pub async fn resolver<F>(
+        self,
+        resolve: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<RedisStore, SetupError>
+    where
+        F: Future<Output = RedisResult<Client>> + Send + 'static,
+    {
+        let place = Place::Asked(Arc::new(move || Box::pin(resolve())));
+        self.single(place).await
+    }
+
+    async fn single(self, place: Place) -> Result<RedisStore, SetupError> {
         self.check()?;
-        if !client.has_reconnect_policy() && !client.is_clustered() {
-            return Err(SetupError::config(
-                "the Redis client has no reconnection policy: it would never connect again",
-            ));
-        }
-        Ok(self.build(Engine::of(client)))
+        let engine = Engine::single(place, self.tls.clone()).await?;
+        Ok(self.build(engine))
     }
 
     fn check(&self) -> Result<(), SetupError> {
@@ -103,19 +160,20 @@ impl RedisStoreBuilder {
     }
 }
 
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder")
+            .field("key_prefix", &self.key_prefix)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use fred::types::config::{Config, ReconnectPolicy};
-
     use super::*;
-
-    fn client(policy: Option<ReconnectPolicy>) -> Client {
-        let config = Config {
-            password: Some("secret".into()),
-            ..Config::default()
-        };
-        Client::new(config, None, None, policy)
-    }
+    use crate::dial::Dialer;
+    use crate::node::Node;
 
     #[test]
     fn wrong_options_are_told() {
@@ -130,26 +188,36 @@ mod tests {
             builder().timeout(Duration::ZERO),
             builder().timeout(LONGEST_TIMEOUT + Duration::from_nanos(1)),
         ] {
-            let shown = format!("{wrong:?}");
-            let error = wrong.client(client(Some(ReconnectPolicy::default())));
-            assert!(error.is_err_and(|error| error.is_config()), "{shown}");
+            assert!(wrong.check().is_err_and(|error| error.is_config()));
         }
+        let longest = builder().key_prefix("x".repeat(LONGEST_KEY_PREFIX));
+        let right = longest.timeout(LONGEST_TIMEOUT);
+        assert!(right.check().is_ok());
     }
 
-    #[test]
-    fn a_client_that_gives_up_is_refused() {
-        assert!(RedisStore::new(client(None)).is_err_and(|error| error.is_config()));
-        assert!(RedisStore::new(client(Some(ReconnectPolicy::default()))).is_ok());
-    }
-
-    /// LG-1: a store shows nothing of its login.
-    #[test]
-    fn debug_shows_no_password() {
-        let store = RedisStore::new(client(Some(ReconnectPolicy::default()))).unwrap();
-        let shown = format!("{store:?}");
+    /// LG-1: a store and its builder show nothing of a login.
+    #[tokio::test]
+    async fn debug_shows_no_password() {
+        let info = "redis://:secret@127.0.0.1:1".parse().unwrap();
+        let dialer = Dialer {
+            place: Place::Known(Box::new(info)),
+            tls: Tls::default(),
+        };
+        let engine = Engine::Single(Node::start(dialer));
+        let shown = format!("{:?}", RedisStore::builder().build(engine));
         assert!(
             shown.contains("session:") && !shown.contains("secret"),
             "{shown}"
         );
+    }
+
+    /// Never in the clear where TLS was asked for.
+    #[cfg(not(feature = "tls"))]
+    #[tokio::test]
+    async fn tls_without_its_feature_is_refused() {
+        for url in ["rediss://host", "valkeys-cluster://host"] {
+            let refused = RedisStore::connect(url).await;
+            assert!(refused.is_err_and(|error| error.is_config()), "{url}");
+        }
     }
 }

@@ -1,16 +1,16 @@
 //! From a URL to where the server is, and what it takes to get in.
 
-use fred::types::config::{Config, Server};
+use redis::{ConnectionAddr, ConnectionInfo};
 
 use crate::error::SetupError;
-use crate::setup::Setup;
+use crate::slots::Server;
 
-/// Where the server or the cluster is, and how to get in.
+/// What a URL says.
 pub(crate) struct Address {
-    pub(crate) setup: Setup,
-    /// At least one; exactly one if it isn't a cluster.
-    pub(crate) servers: Vec<Server>,
-    pub(crate) is_cluster: bool,
+    /// The first server, or one that knows the cluster, and how to get in, which holds for all of them.
+    pub(crate) info: ConnectionInfo,
+    /// The nodes of a cluster that are named, at least one; `None` if it isn't a cluster.
+    pub(crate) seeds: Option<Vec<Server>>,
 }
 
 impl Address {
@@ -23,6 +23,10 @@ impl Address {
             "rediss" | "valkeys" => (true, false),
             "redis-cluster" | "valkey-cluster" => (false, true),
             "rediss-cluster" | "valkeys-cluster" => (true, true),
+            "unix" | "redis+unix" | "valkey+unix" => {
+                let (info, seeds) = (read(url)?, None);
+                return Ok(Self { info, seeds });
+            }
             _ => return Err(SetupError::config(UNKNOWN_SCHEME)),
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -31,40 +35,43 @@ impl Address {
         let (login, hosts) = authority.split_at(end_of_login);
         check(hosts, path, is_cluster)?;
 
-        let mut configs = hosts
-            .split(',')
-            .map(|host| parse_one(login, host, path))
-            .collect::<Result<Vec<_>, _>>()?;
-        let servers = configs.iter().flat_map(|config| config.server.hosts());
-        let servers = servers.collect();
-        // All of them have the same login and database; there is one at least, as splitting gives one part or more.
-        let mut config = configs.swap_remove(0);
-        if config.username.is_some() && config.password.is_none() {
+        let (mut first, mut servers) = (None, Vec::new());
+        for host in hosts.split(',') {
+            // TLS is added below: a client that was built without it can't read `rediss`.
+            let info = read(&format!("redis://{login}{host}{path}"))?;
+            if let ConnectionAddr::Tcp(host, port) = info.addr() {
+                servers.push(Server::new(host, *port));
+            }
+            first.get_or_insert(info);
+        }
+        let (Some(info), Some(server)) = (first, servers.first()) else {
+            return Err(SetupError::config(NO_HOST));
+        };
+        let login = info.redis_settings();
+        if login.username().is_some() && login.password().is_none() {
             return Err(SetupError::config(NO_PASSWORD));
         }
-        if has_tls {
-            add_tls(&mut config)?;
-        }
         Ok(Self {
-            setup: Setup::new(config),
-            servers,
-            is_cluster,
+            info: info.set_addr(server.address(has_tls)),
+            seeds: is_cluster.then_some(servers),
         })
     }
 }
 
 const UNKNOWN_SCHEME: &str = "the URL of a Redis server has to begin with redis://, rediss:// (with TLS), \
-    redis-cluster:// or rediss-cluster://";
+    redis-cluster://, rediss-cluster:// or unix://; for Sentinel there is RedisStoreBuilder::resolver()";
 
 const UNREADABLE: &str = "the Redis URL can't be read; special characters in a user or a password have to be \
     percent-encoded";
+
+const NO_HOST: &str = "a Redis URL has to name a host";
 
 const NO_PASSWORD: &str =
     "a Redis URL with a user has to have a password, too: redis://user:password@host";
 
 fn check(hosts: &str, path: &str, is_cluster: bool) -> Result<(), SetupError> {
     let problem = if hosts.split(',').any(str::is_empty) {
-        "a Redis URL has to name a host"
+        NO_HOST
     } else if hosts.contains(',') && !is_cluster {
         "only the URL of a cluster, redis-cluster://, has several hosts"
     } else if is_cluster && !matches!(path, "" | "/") {
@@ -77,23 +84,9 @@ fn check(hosts: &str, path: &str, is_cluster: bool) -> Result<(), SetupError> {
     Err(SetupError::config(problem))
 }
 
-/// Has fred read a URL with one host. TLS is added by us: without its feature, fred would connect in the clear.
-fn parse_one(login: &str, host: &str, path: &str) -> Result<Config, SetupError> {
-    Config::from_url_centralized(&format!("redis://{login}{host}{path}"))
-        .map_err(|error| SetupError::config(UNREADABLE).with_source(error))
-}
-
-#[cfg(feature = "tls")]
-fn add_tls(config: &mut Config) -> Result<(), SetupError> {
-    config.tls = Some(crate::tls::config()?);
-    Ok(())
-}
-
-#[cfg(not(feature = "tls"))]
-fn add_tls(_: &mut Config) -> Result<(), SetupError> {
-    Err(SetupError::config(
-        "TLS needs the Cargo feature `tls` of session-store-redis",
-    ))
+fn read(url: &str) -> Result<ConnectionInfo, SetupError> {
+    url.parse()
+        .map_err(|error: redis::RedisError| SetupError::config(UNREADABLE).with_source(error))
 }
 
 #[cfg(test)]
@@ -106,40 +99,46 @@ mod tests {
         Address::parse(url).unwrap()
     }
 
-    fn shown(servers: &[Server]) -> Vec<String> {
-        servers.iter().map(ToString::to_string).collect()
-    }
-
     #[test]
     fn a_server_has_a_port_a_database_and_a_login() {
         let plain = address("redis://cache.internal");
-        assert_eq!(shown(&plain.servers), ["cache.internal:6379"]);
-        assert_eq!(plain.setup.config.database, None);
-        assert!(!plain.is_cluster && plain.setup.config.password.is_none());
+        assert_eq!(plain.info.addr().to_string(), "cache.internal:6379");
+        let settings = plain.info.redis_settings();
+        assert_eq!((settings.db(), settings.password()), (0, None));
+        assert!(plain.seeds.is_none());
 
         let full = address("valkey://anna:p%40ss%2Fword@10.0.0.1:7000/3");
-        assert_eq!(shown(&full.servers), ["10.0.0.1:7000"]);
-        let config = &full.setup.config;
-        assert_eq!(config.database, Some(3));
-        assert_eq!(config.username.as_deref(), Some("anna"));
-        assert_eq!(config.password.as_deref(), Some("p@ss/word"));
-        assert_eq!(address("redis://:word@host").setup.config.username, None);
-        assert_eq!(
-            shown(&address("redis://[::1]:7000").servers),
-            ["[::1]:7000"]
-        );
+        assert_eq!(full.info.addr().to_string(), "10.0.0.1:7000");
+        let settings = full.info.redis_settings();
+        assert_eq!(settings.db(), 3);
+        assert_eq!(settings.username(), Some("anna"));
+        assert_eq!(settings.password(), Some("p@ss/word"));
+        let unnamed = address("redis://:word@host");
+        assert_eq!(unnamed.info.redis_settings().username(), None);
+        let tls = address("rediss://[::1]:7000");
+        let ConnectionAddr::TcpTls { host, port, .. } = tls.info.addr() else {
+            panic!("never in the clear where TLS was asked for");
+        };
+        assert_eq!((host.as_str(), *port), ("::1", 7000));
+    }
+
+    #[test]
+    fn a_socket_has_a_path() {
+        let socket = address("unix:///run/redis.sock?db=2&pass=word");
+        assert_eq!(socket.info.addr().to_string(), "/run/redis.sock");
+        let settings = socket.info.redis_settings();
+        assert_eq!((settings.db(), settings.password()), (2, Some("word")));
     }
 
     #[test]
     fn a_cluster_has_several_hosts() {
         let cluster = address("redis-cluster://anna:word@one:7000,two,[::1]:7002");
-        assert!(cluster.is_cluster);
-        assert_eq!(
-            shown(&cluster.servers),
-            ["one:7000", "two:6379", "[::1]:7002"]
-        );
-        assert_eq!(cluster.setup.config.username.as_deref(), Some("anna"));
-        assert!(address("valkey-cluster://one:7000/").is_cluster);
+        let seeds = cluster.seeds.unwrap();
+        let shown: Vec<_> = seeds.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["one:7000", "two:6379", "[::1]:7002"]);
+        let login = cluster.info.redis_settings();
+        assert_eq!(login.username(), Some("anna"));
+        assert!(address("valkey-cluster://one:7000/").seeds.is_some());
     }
 
     #[test]
@@ -159,6 +158,7 @@ mod tests {
             "redis://host?timeout=3",
             "redis://user@host",
             "redis://user:@host",
+            "unix:relative",
         ] {
             let error = Address::parse(url).err().expect(url);
             assert!(error.is_config(), "{url}: {error}");
@@ -173,6 +173,7 @@ mod tests {
             "redis://user:sec/ret@host",
             "redis://user:%FFsecret@host",
             "http://user:secret@host",
+            "unix:///socket?db=none&pass=secret",
         ] {
             let error = Address::parse(url).err().expect(url);
             let source = error.source().map(ToString::to_string);
@@ -180,18 +181,6 @@ mod tests {
             assert!(
                 !shown.contains("secret") && !shown.contains("sec/ret"),
                 "{shown}"
-            );
-        }
-    }
-
-    /// Never in the clear where TLS was asked for.
-    #[cfg(not(feature = "tls"))]
-    #[test]
-    fn tls_without_its_feature_is_refused() {
-        for url in ["rediss://host", "valkeys-cluster://host"] {
-            assert!(
-                Address::parse(url).is_err_and(|error| error.is_config()),
-                "{url}"
             );
         }
     }

@@ -1,16 +1,13 @@
 //! One server or a cluster: what commands are sent to.
 
-use std::time::Instant;
-
-use fred::clients::Client;
-use fred::interfaces::ClientLike as _;
-use fred::types::Value;
+use redis::{Cmd, Value};
 
 use crate::cluster::Cluster;
 use crate::connect::Address;
+use crate::dial::{Dialer, Place};
 use crate::error::{Failure, SetupError};
-use crate::node::{Command, Deadline, Node};
-use crate::setup::Setup;
+use crate::node::{Deadline, Node};
+use crate::tls::Tls;
 
 pub(crate) enum Engine {
     Single(Node),
@@ -19,29 +16,32 @@ pub(crate) enum Engine {
 
 impl Engine {
     /// What is at this URL.
-    pub(crate) async fn connect(url: &str) -> Result<Self, SetupError> {
-        let address = Address::parse(url)?;
-        if address.is_cluster {
-            let cluster = Cluster::connect(address.setup, address.servers).await;
-            return Ok(Self::Cluster(Box::new(
-                cluster.map_err(SetupError::connection)?,
-            )));
+    pub(crate) async fn connect(url: &str, tls: Tls) -> Result<Self, SetupError> {
+        let Address { info, seeds } = Address::parse(url)?;
+        match seeds {
+            None => Self::single(Place::Known(Box::new(info)), tls).await,
+            Some(seeds) => {
+                check(&info, &tls)?;
+                let cluster = Cluster::connect(info, tls, seeds).await;
+                let cluster = cluster.map_err(SetupError::connection)?;
+                Ok(Self::Cluster(Box::new(cluster)))
+            }
         }
-        let Some(server) = address.servers.first() else {
-            return Err(SetupError::config("a Redis URL has to name a host"));
-        };
-        let node = Node::dial(&address.setup, server).await;
+    }
+
+    pub(crate) async fn single(place: Place, tls: Tls) -> Result<Self, SetupError> {
+        if let Place::Known(info) = &place {
+            check(info, &tls)?;
+        }
+        let node = Node::dial(Dialer { place, tls }).await;
         Ok(Self::Single(node.map_err(SetupError::connection)?))
     }
 
-    /// What somebody else's client is for.
-    pub(crate) fn of(client: Client) -> Self {
-        if client.is_clustered() {
-            let setup = Setup::of(&client);
-            let seeds = setup.servers();
-            Self::Cluster(Box::new(Cluster::new(setup, seeds)))
-        } else {
-            Self::Single(Node::of(client))
+    /// Whether the server of this key compares values by itself, as far as is known.
+    pub(crate) fn compares(&self, key: &str) -> bool {
+        match self {
+            Self::Single(node) => node.compares(),
+            Self::Cluster(cluster) => cluster.compares(key),
         }
     }
 
@@ -49,23 +49,35 @@ impl Engine {
     pub(crate) async fn call(
         &self,
         key: &str,
-        command: &Command,
+        command: &Cmd,
         deadline: Deadline,
     ) -> Result<Value, Failure> {
         match self {
-            Self::Single(node) => {
-                let sent_at = Instant::now();
-                let answer = node.send(command, deadline.remaining()?).await;
-                if let Err(Failure::Refused(refusal)) = &answer
-                    && refusal.is_of_replica()
-                    && node.has_left_replica(sent_at, deadline).await
-                {
-                    // The replica has done nothing, so that this is no second time.
-                    return node.send(command, deadline.remaining()?).await;
-                }
-                answer
-            }
+            Self::Single(node) => node.send_to_master(command, deadline).await,
             Self::Cluster(cluster) => cluster.call(key, command, deadline).await,
         }
+    }
+
+    /// Sends commands with their keys, each once, in one trip to each server. The order of their effects is nobody's.
+    pub(crate) async fn call_all(
+        &self,
+        calls: &[(String, Cmd)],
+        deadline: Deadline,
+    ) -> Vec<Result<Value, Failure>> {
+        match self {
+            Self::Single(node) => {
+                let commands = calls.iter().map(|(_, command)| command);
+                node.send_all(commands, deadline).await
+            }
+            Self::Cluster(cluster) => cluster.call_all(calls, deadline).await,
+        }
+    }
+}
+
+/// Finds out before anything is sent whether TLS can be had, where it is asked for.
+fn check(info: &redis::ConnectionInfo, tls: &Tls) -> Result<(), SetupError> {
+    match info.addr() {
+        redis::ConnectionAddr::TcpTls { .. } => tls.check(),
+        _ => Ok(()),
     }
 }

@@ -2,11 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
-use fred::error::{Error as ClientError, ErrorKind as ClientErrorKind};
+use redis::ServerError;
 use session_core::store::StoreError;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+type SharedError = Arc<dyn Error + Send + Sync>;
 
 /// The codes of errors after which a server has done nothing.
 const CODES_OF_NOTHING_DONE: &[&str] = &[
@@ -89,40 +92,31 @@ impl Error for SetupError {
 }
 
 /// Why a command has no answer of use.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// It was not sent.
-    Unsent(BoxError),
+    Unsent(SharedError),
     /// The server answered it with an error.
     Refused(Refusal),
-    /// The client gave up. Whatever it had sent may have been carried out, or still be.
-    Client(ClientError),
+    /// There was no answer. The command may have been carried out, or still be.
+    Unanswered(SharedError),
     /// The answer is of a kind that this command doesn't have.
     Unexpected,
 }
 
 impl Failure {
     pub(crate) fn unsent(source: impl Into<BoxError>) -> Self {
-        Self::Unsent(source.into())
+        Self::Unsent(source.into().into())
     }
 
-    /// Why a command that fred knows has failed: what the server said begins with a code in capitals, and what
-    /// fred itself reports with an ordinary word. `CLUSTERDOWN` fred gives for every command on a connection,
-    /// whatever the answer to it would have been.
-    pub(crate) fn of_known(error: ClientError) -> Self {
-        let code = error.details().split_whitespace().next().unwrap_or("");
-        let is_code = code.len() > 1 && code.bytes().all(|byte| byte.is_ascii_uppercase());
-        if is_code && code != "CLUSTERDOWN" && *error.kind() != ClientErrorKind::IO {
-            return Self::Refused(Refusal::new(error.details()));
-        }
-        Self::Client(error)
+    pub(crate) fn unanswered(source: impl Into<BoxError>) -> Self {
+        Self::Unanswered(source.into().into())
     }
 
     pub(crate) fn into_source(self) -> BoxError {
         match self {
-            Self::Unsent(source) => source,
+            Self::Unsent(source) | Self::Unanswered(source) => source.into(),
             Self::Refused(refusal) => refusal.into(),
-            Self::Client(error) => error.into(),
             Self::Unexpected => "the server's answer is of an unexpected kind".into(),
         }
     }
@@ -131,8 +125,7 @@ impl Failure {
         match self {
             Self::Unsent(_) => true,
             Self::Refused(refusal) => refusal.did_nothing(),
-            Self::Client(error) => was_kept_back(error),
-            Self::Unexpected => false,
+            Self::Unanswered(_) | Self::Unexpected => false,
         }
     }
 }
@@ -147,25 +140,8 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// Whether the client reports that it never wrote the command to a connection.
-///
-/// fred has no kind of its own for this, so its texts decide. Should they change, the outcome counts as unknown.
-/// An error reply that makes fred close the connection (`CLUSTERDOWN`, and others where fred's
-/// `custom-reconnect-errors` is on) is reported for all commands that were under way, and so decides nothing.
-fn was_kept_back(error: &ClientError) -> bool {
-    match error.kind() {
-        ClientErrorKind::Backpressure => true,
-        ClientErrorKind::Canceled => error.details() == "Connection closed unexpectedly.",
-        ClientErrorKind::Unknown => matches!(
-            error.details(),
-            "Failed to route command." | "Failed to send command to router."
-        ),
-        _ => false,
-    }
-}
-
 /// An error that a server answered with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal(String);
 
 impl Refusal {
@@ -185,6 +161,18 @@ impl Refusal {
         self.0.starts_with("NOSCRIPT")
     }
 
+    pub(crate) fn is_unknown_command(&self) -> bool {
+        self.0.starts_with("ERR unknown command")
+    }
+
+    pub(crate) fn is_of_syntax(&self) -> bool {
+        self.0.starts_with("ERR syntax error")
+    }
+
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.has_code(|code| code == "OOM")
+    }
+
     /// Whether the server takes no writes because it is a replica.
     pub(crate) fn is_of_replica(&self) -> bool {
         self.has_code(|code| code == "READONLY")
@@ -199,6 +187,13 @@ impl Refusal {
         let mut words = self.0.split_whitespace();
         words.next().is_some_and(&is_meant)
             || words.any(|word| word.strip_prefix('-').is_some_and(&is_meant))
+    }
+}
+
+impl From<ServerError> for Refusal {
+    fn from(error: ServerError) -> Self {
+        let details = error.details().unwrap_or_default();
+        Self::new(format!("{} {details}", error.code()).trim_end())
     }
 }
 
@@ -275,54 +270,11 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_said_is_told_from_what_the_client_reports() {
-        let of = |kind, text: &'static str| Failure::of_known(ClientError::new(kind, text));
-        for said in [
-            "MOVED 1 a:1",
-            "NOAUTH Authentication required.",
-            "ERR unknown command",
-        ] {
-            assert!(
-                matches!(of(ClientErrorKind::Unknown, said), Failure::Refused(_)),
-                "{said}"
-            );
-        }
-        for (kind, reported) in [
-            (ClientErrorKind::Unknown, "Failed to route command."),
-            (ClientErrorKind::Timeout, "Request timed out."),
-            (ClientErrorKind::Cluster, "CLUSTERDOWN The cluster is down"),
-            (ClientErrorKind::Unknown, ""),
-        ] {
-            assert!(
-                matches!(of(kind, reported), Failure::Client(_)),
-                "{reported}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_was_never_written_is_certain_and_what_was_is_not() {
-        let client = |kind, text: &'static str| Failure::Client(ClientError::new(kind, text));
-        for unsent in [
-            Failure::unsent("not connected"),
-            client(ClientErrorKind::Canceled, "Connection closed unexpectedly."),
-            client(ClientErrorKind::Unknown, "Failed to route command."),
-            client(
-                ClientErrorKind::Backpressure,
-                "Max in-flight commands reached.",
-            ),
-        ] {
-            assert_eq!(kind(unsent), StoreErrorKind::NotApplied);
-        }
-        for sent in [
-            client(ClientErrorKind::IO, "Connection closed."),
-            client(ClientErrorKind::Timeout, "Request timed out."),
-            client(ClientErrorKind::Cluster, "CLUSTERDOWN The cluster is down"),
-            client(ClientErrorKind::Unknown, "Too many failed write attempts."),
-            client(ClientErrorKind::Canceled, "Canceled."),
-        ] {
-            assert_eq!(kind(sent), StoreErrorKind::Unknown);
-        }
+    fn what_was_never_sent_is_certain_and_what_was_is_not() {
+        let unsent = Failure::unsent("not connected");
+        assert_eq!(kind(unsent), StoreErrorKind::NotApplied);
+        let unanswered = Failure::unanswered("connection lost");
+        assert_eq!(kind(unanswered), StoreErrorKind::Unknown);
     }
 
     /// LG-1: neither keys nor data are repeated.

@@ -21,53 +21,68 @@
 //! - Each store has one connection to its server, or one to each master of a cluster, which all calls share. A lost
 //!   connection is made again, for ever and at intervals of less than half a second; meanwhile calls fail at once.
 //! - A command whose connection is lost is never sent again: its outcome is unknown, and the error says so.
-//! - Every call is one command on one key, which is what a cluster asks for. Redirections are followed.
+//! - Every command is on one key, which is what a cluster asks for. Redirections are followed.
 //! - Several applications can share a server, each with a [key prefix](RedisStoreBuilder::key_prefix) of its own.
 //!
-//! # TLS, and clients of your own
+//! # TLS, Unix sockets, and Sentinel
 //!
-//! `rediss://` and `rediss-cluster://` take the Cargo feature `tls`, and trust the system's root certificates. For
-//! anything else (other roots, a client certificate, Sentinel) hand in a client of [`fred`]'s:
+//! `rediss://` and `rediss-cluster://` take the Cargo feature `tls`, and trust the system's root certificates, or
+//! [those that the builder is given](RedisStoreBuilder::root_certificates). `unix:///run/redis.sock` leads to a Unix
+//! socket; it takes `?db=`, `&user=` and `&pass=`.
+//!
+//! Whoever has configured a [`redis::Client`] hands it [to the builder](RedisStoreBuilder::client). Where it depends on
+//! the time who is the master, the builder takes a [function that says it](RedisStoreBuilder::resolver). With the Cargo
+//! feature `sentinel` that is:
 //!
 //! ```no_run
-//! # #[cfg(feature = "tls")] mod example {
-//! use session_store_redis::RedisStore;
-//! use session_store_redis::fred::rustls::{ClientConfig, RootCertStore};
-//! use session_store_redis::fred::prelude::{Builder, ClientLike as _, Config, ReconnectPolicy};
+//! # #[cfg(feature = "sentinel")] mod example {
+//! use std::sync::Arc;
 //!
-//! async fn store(roots: RootCertStore) -> Result<RedisStore, Box<dyn std::error::Error>> {
-//!     let mut config = Config::from_url("redis://redis.internal:6380")?;
-//!     let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-//!     config.tls = Some(tls.into());
-//!     let client = Builder::from_config(config)
-//!         .set_policy(ReconnectPolicy::new_exponential(0, 20, 400, 2))
-//!         .build()?;
-//!     client.init().await?;
-//!     Ok(RedisStore::new(client)?)
+//! use session_store_redis::RedisStore;
+//! use session_store_redis::redis::sentinel::{SentinelClient, SentinelServerType};
+//! use tokio::sync::Mutex;
+//!
+//! async fn store() -> Result<RedisStore, Box<dyn std::error::Error>> {
+//!     let sentinels = vec!["redis://10.0.0.1:26379", "redis://10.0.0.2:26379"];
+//!     let master = "mymaster".to_owned();
+//!     let client = SentinelClient::build(sentinels, master, None, SentinelServerType::Master)?;
+//!     let client = Arc::new(Mutex::new(client));
+//!     let resolve = move || {
+//!         let client = client.clone();
+//!         async move { client.lock().await.async_get_client().await }
+//!     };
+//!     Ok(RedisStore::builder().resolver(resolve).await?)
 //! }
 //! # }
 //! ```
 //!
-//! Timeouts and attempts are this crate's own for every command, however the client is configured. A client for a
-//! cluster is taken as a description of the cluster: the store makes a client of its own for each master, with the
-//! same configuration.
+//! Timeouts, reconnecting and attempts are this crate's own for every command, however a client is configured.
 //!
 //! # What a request costs
 //!
 //! | call | command | bytes to Redis, and back |
 //! |---|---|---|
 //! | load | `GET` | about 70, and the record |
-//! | save | `EVALSHA` | about 190 and the record, and 4; on a conflict the record that is there |
+//! | load of many | a `GET` for each, in one trip to each server | the same for each |
+//! | create | `SET … NX` | about 90 and the record, and 5 |
+//! | save | `SET … IFEQ … GET` | about 110 and both records, and the old one |
+//! | | where the server doesn't know that: `EVALSHA` | about 190 and the record, and 4; on a conflict the record that is there |
 //! | touch | `EVALSHA` | about 225, and 4 |
 //! | delete | `DEL` | about 70, and 4 |
-//! | an entry of a user's index | `EVALSHA`, `HDEL`, `HGETALL` | about 240; a list has some 75 for each entry |
+//! | an entry of a user's index | `EVALSHA` | about 240 |
+//! | a sample of the index, or all of it | `ZRANGEBYLEX`, three of them in one trip, or one | some 75 for each entry that is looked at |
 //!
 //! A record is the session's data and some 70 bytes. The first time that a server is asked for a script, it is sent
 //! the text instead, which costs one command more.
 //!
-//! A user of Redis's access control needs the commands `get`, `getrange`, `set`, `setrange`, `pexpire`, `del`, `hset`,
-//! `hdel`, `hgetall`, `evalsha` and `eval` on keys that begin with the prefix, and `ping`, `info`, `client|id`, and
-//! for a cluster `cluster|slots` and `asking`.
+//! Valkey from 8.1 on and Redis from 8.4 on compare values by themselves, which costs them a third of a script. Each
+//! server is asked for its version when it is connected to, so that a fleet and a cluster may have servers of both kinds.
+//! A script does what is left: a record of more than 4 KiB, one that has expired by our clock and is still there, and a
+//! tombstone where memory is used up.
+//!
+//! A user of Redis's access control needs `get`, `getrange`, `set`, `setrange`, `pexpire`, `pttl`, `del`, `zadd`, `zrem`,
+//! `zcard`, `zrangebylex`, `evalsha`, `eval` on keys that begin with the prefix; for a numbered database `select`, and for
+//! a cluster `cluster|slots` and `asking`.
 //!
 //! # Expiry
 //!
@@ -102,20 +117,22 @@
 //!   that is made a replica where it is, with `REPLICAOF`, keeps its connections, and refuses writes. When it does, the
 //!   store connects anew, every half second at most, and sends the refused write again, to the new master as soon as
 //!   the name leads there. Until then it may read what the replica has; what is under way when it connects anew fails.
-//!   A client of your own is left alone: cut its connections (`CLIENT KILL TYPE normal`). Sentinel and clusters see to
-//!   that by themselves.
+//!   Sentinel and clusters see to that by themselves.
 
 mod builder;
 mod cluster;
 mod connect;
+mod dial;
 mod engine;
 mod error;
 mod node;
 mod records;
 mod script;
-mod setup;
 mod slots;
 #[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
 mod tls;
 mod users;
 
@@ -123,16 +140,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use fred;
-use fred::clients::Client;
-use fred::types::Value;
+pub use redis;
+use redis::{Cmd, ToRedisArgs, Value};
 use session_core::store::{StoreKey, UserKey};
 
 pub use crate::builder::RedisStoreBuilder;
 use crate::engine::Engine;
 use crate::error::Failure;
 pub use crate::error::SetupError;
-use crate::node::{Command, Deadline};
+use crate::node::Deadline;
 use crate::script::Script;
 
 /// Sessions in Redis. Cloning is cheap, and clones share the connections, which end with the last of them.
@@ -158,14 +174,6 @@ impl RedisStore {
         Self::builder().connect(url).await
     }
 
-    /// The store that a connected client is for, with default options. See [`RedisStoreBuilder::client`].
-    ///
-    /// # Errors
-    /// The client would not connect again after it has lost its connection.
-    pub fn new(client: Client) -> Result<Self, SetupError> {
-        Self::builder().client(client)
-    }
-
     /// Options for a store.
     pub fn builder() -> RedisStoreBuilder {
         RedisStoreBuilder::new()
@@ -179,16 +187,22 @@ impl RedisStore {
         format!("{}user:{user}", self.0.key_prefix)
     }
 
-    async fn call(&self, key: &str, command: &Command) -> Result<Value, Failure> {
+    async fn call(&self, key: &str, command: &Cmd) -> Result<Value, Failure> {
         let deadline = Deadline::after(self.0.timeout);
         self.0.engine.call(key, command, deadline).await
     }
 
-    async fn run<const N: usize>(
+    /// Commands with their keys, in one trip to each server that owns some of them.
+    async fn call_all(&self, calls: Vec<(String, Cmd)>) -> Vec<Result<Value, Failure>> {
+        let deadline = Deadline::after(self.0.timeout);
+        self.0.engine.call_all(&calls, deadline).await
+    }
+
+    async fn run(
         &self,
         script: &Script,
         key: &str,
-        arguments: [Value; N],
+        arguments: impl ToRedisArgs,
     ) -> Result<Value, Failure> {
         let deadline = Deadline::after(self.0.timeout);
         script.run(&self.0.engine, key, arguments, deadline).await

@@ -1,58 +1,32 @@
-//! One server, and how commands get to it.
+//! One server: its connection, which is made again when it is lost, and how commands get there.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fred::clients::Client;
-use fred::error::Error as ClientError;
-use fred::interfaces::{ClientLike as _, KeysInterface as _, MetricsInterface as _};
-use fred::types::config::{Options, Server};
-use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Resp3Frame, Value};
-use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisError, Value};
+use session_core::{OsRandom, Random as _};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::error::{Failure, Refusal};
-use crate::setup::Setup;
+use crate::dial::{Dialed, Dialer};
+use crate::error::{BoxError, Failure};
 
-/// The most commands that wait to be written to one connection. More than this pile up only behind a server that
-/// reads no more.
-const LONGEST_QUEUE: usize = 4_096;
+/// The most commands that are under way on one connection. More than this pile up only behind a server that answers
+/// no more.
+pub(crate) const LONGEST_QUEUE: usize = 4_096;
 
 /// The longest that a command waits for the first connection to a node.
 const FIRST_CONNECTION: Duration = Duration::from_millis(500);
 
-/// How often a command that waits for it looks for the first connection.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long it is at least, and at most, until a server is tried again. It is never long, so that one that is back is
+/// used at once.
+const SHORTEST_DELAY: Duration = Duration::from_millis(20);
+const LONGEST_DELAY: Duration = Duration::from_millis(400);
 
 /// How long a connection is kept that was made anew, even if it leads to a replica. Until the name leads to the new
 /// master, another one changes nothing, and takes along what others have under way.
 const RECONNECT_EVERY: Duration = Duration::from_millis(500);
-
-/// A command and its arguments.
-pub(crate) struct Command {
-    /// The name, which may consist of two words.
-    name: &'static str,
-    arguments: Vec<Value>,
-}
-
-impl Command {
-    pub(crate) fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            arguments: Vec::new(),
-        }
-    }
-
-    pub(crate) fn with(mut self, argument: impl Into<Value>) -> Self {
-        self.arguments.push(argument.into());
-        self
-    }
-
-    /// To fred it is one that it doesn't know, so that it hands out the answer as it came. The node is chosen by us.
-    fn custom(&self) -> CustomCommand {
-        CustomCommand::new_static(self.name, ClusterHash::FirstKey, false)
-    }
-}
 
 /// When a call has to be over.
 #[derive(Clone, Copy)]
@@ -63,180 +37,282 @@ impl Deadline {
         Self(Instant::now() + timeout)
     }
 
-    /// How long the next command may take. Never zero, which to fred means for ever.
-    pub(crate) fn remaining(self) -> Result<Duration, Failure> {
-        let remaining = self.0.saturating_duration_since(Instant::now());
-        if remaining.is_zero() {
+    pub(crate) fn or_after(self, timeout: Duration) -> Self {
+        Self(self.0.min(Instant::now() + timeout))
+    }
+
+    /// What the work gives, unless it takes too long.
+    pub(crate) async fn limit<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        timeout_at(self.0, work).await.ok()
+    }
+}
+
+/// One server. Its connection ends with it.
+pub(crate) struct Node {
+    state: watch::Receiver<State>,
+    under_way: Semaphore,
+    left: watch::Sender<Left>,
+    task: AbortHandle,
+}
+
+/// The connection that was last to be left because it led to a replica, and since when. Numbers begin with one.
+#[derive(Default)]
+struct Left {
+    number: u64,
+    at: Option<Instant>,
+}
+
+enum State {
+    /// There has never been a connection.
+    New,
+    Connected {
+        connection: MultiplexedConnection,
+        number: u64,
+        compares: bool,
+    },
+    Lost,
+}
+
+impl Node {
+    /// Connects, or says why not.
+    pub(crate) async fn dial(dialer: Dialer) -> Result<Self, BoxError> {
+        let dialed = dialer.dial().await?;
+        Ok(Self::keep(dialer, Some(dialed)))
+    }
+
+    /// Begins to connect, and goes on trying.
+    pub(crate) fn start(dialer: Dialer) -> Self {
+        Self::keep(dialer, None)
+    }
+
+    fn keep(dialer: Dialer, first: Option<Dialed>) -> Self {
+        let state = match &first {
+            None => State::New,
+            Some(dialed) => State::Connected {
+                connection: dialed.connection.clone(),
+                number: 1,
+                compares: dialed.compares,
+            },
+        };
+        let (sender, receiver) = watch::channel(state);
+        let left = watch::Sender::new(Left::default());
+        let task = keep_connected(dialer, first, sender, left.subscribe());
+        Self {
+            state: receiver,
+            under_way: Semaphore::new(LONGEST_QUEUE),
+            left,
+            task: tokio::spawn(task).abort_handle(),
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(*self.state.borrow(), State::Connected { .. })
+    }
+
+    /// Whether the server compares values by itself.
+    pub(crate) fn compares(&self) -> bool {
+        matches!(
+            *self.state.borrow(),
+            State::Connected { compares: true, .. }
+        )
+    }
+
+    /// The connection and its number. Waits a little while for one that has never been there yet. One that was lost
+    /// comes back, or it doesn't: nobody waits for it.
+    async fn connection(
+        &self,
+        deadline: Deadline,
+    ) -> Result<(MultiplexedConnection, u64), Failure> {
+        if matches!(*self.state.borrow(), State::New) {
+            let mut state = self.state.clone();
+            let known = state.wait_for(|state| !matches!(state, State::New));
+            // Whether it has come is looked at below.
+            let _ = deadline.or_after(FIRST_CONNECTION).limit(known).await;
+        }
+        match &*self.state.borrow() {
+            State::Connected {
+                connection, number, ..
+            } => Ok((connection.clone(), *number)),
+            State::New | State::Lost => {
+                Err(Failure::unsent("there is no connection to the server"))
+            }
+        }
+    }
+
+    pub(crate) async fn ready(&self, deadline: Deadline) -> Result<(), Failure> {
+        self.connection(deadline).await.map(drop)
+    }
+
+    /// Sends a command once.
+    pub(crate) async fn send(&self, command: &Cmd, deadline: Deadline) -> Result<Value, Failure> {
+        let (mut connection, _) = self.connection(deadline).await?;
+        let answer = connection.send_packed_command(command);
+        checked(self.limited(answer, deadline).await?)
+    }
+
+    /// Sends a command once, as one about a slot that is being moved to this server.
+    pub(crate) async fn send_asking(
+        &self,
+        command: &Cmd,
+        deadline: Deadline,
+    ) -> Result<Value, Failure> {
+        let asking = redis::cmd("ASKING");
+        let mut answers = self.send_all([&asking, command], deadline).await;
+        answers.pop().unwrap_or(Err(Failure::Unexpected))
+    }
+
+    /// Sends commands once, one directly behind the other, and gives as many answers.
+    pub(crate) async fn send_all<'c>(
+        &self,
+        commands: impl IntoIterator<Item = &'c Cmd>,
+        deadline: Deadline,
+    ) -> Vec<Result<Value, Failure>> {
+        let mut pipeline = redis::pipe();
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        let count = pipeline.len();
+        let answers = async {
+            let (mut connection, _) = self.connection(deadline).await?;
+            let answers = connection.send_packed_commands(&pipeline, 0, count);
+            self.limited(answers, deadline).await
+        };
+        match answers.await {
+            Ok(answers) if answers.len() == count => answers.into_iter().map(checked).collect(),
+            Ok(_) => vec![Err(Failure::Unexpected); count],
+            Err(failure) => vec![Err(failure); count],
+        }
+    }
+
+    /// Sends a command to a server that may have been made a replica where it is. One that refuses a command for that
+    /// reason has done nothing. So the connection is given up, for one to whatever server has the name by now, and the
+    /// command goes there.
+    pub(crate) async fn send_to_master(
+        &self,
+        command: &Cmd,
+        deadline: Deadline,
+    ) -> Result<Value, Failure> {
+        let (mut connection, number) = self.connection(deadline).await?;
+        let answer = connection.send_packed_command(command);
+        let answer = checked(self.limited(answer, deadline).await?);
+        match answer {
+            Err(Failure::Refused(refusal))
+                if refusal.is_of_replica() && self.has_left(number, deadline).await =>
+            {
+                self.send(command, deadline).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Leaves the connection of this number, and says whether there is a newer one: not if it is too new to be left,
+    /// or that takes too long.
+    async fn has_left(&self, number: u64, deadline: Deadline) -> bool {
+        let mut is_too_new = false;
+        self.left.send_if_modified(|left| {
+            // Others may have seen to it.
+            let is_known = left.number >= number;
+            is_too_new = !is_known && left.at.is_some_and(|at| at.elapsed() < RECONNECT_EVERY);
+            if is_known || is_too_new {
+                return false;
+            }
+            let at = Some(Instant::now());
+            *left = Left { number, at };
+            true
+        });
+        if is_too_new {
+            return false;
+        }
+        let is_newer = |state: &State| match state {
+            State::Connected { number: newer, .. } => *newer > number,
+            State::New | State::Lost => false,
+        };
+        let mut state = self.state.clone();
+        let newer = deadline.limit(state.wait_for(is_newer)).await;
+        matches!(newer, Some(Ok(_)))
+    }
+
+    /// The answer, if it comes in time.
+    async fn limited<T>(
+        &self,
+        answer: impl Future<Output = Result<T, RedisError>>,
+        deadline: Deadline,
+    ) -> Result<T, Failure> {
+        let Ok(_permit) = self.under_way.try_acquire() else {
+            return Err(Failure::unsent("too many commands are under way"));
+        };
+        if deadline.0 <= Instant::now() {
             return Err(Failure::unsent(
                 "the time was up before the command was sent",
             ));
         }
-        Ok(remaining)
-    }
-}
-
-/// One server.
-pub(crate) struct Node {
-    client: Client,
-    /// What keeps the client connected, if the client is ours.
-    task: Option<ConnectHandle>,
-    was_connected: AtomicBool,
-    /// When a replica was left for the last time. Whoever leaves it has the lock meanwhile.
-    left_replica_at: Mutex<Option<Instant>>,
-}
-
-impl Node {
-    /// The server of somebody else's client.
-    pub(crate) fn of(client: Client) -> Self {
-        Self::new(client, None)
-    }
-
-    /// Connects, or says why not.
-    pub(crate) async fn dial(setup: &Setup, server: &Server) -> Result<Self, ClientError> {
-        let client = setup.client(server, true);
-        let task = client.init().await?;
-        Ok(Self::new(client, Some(task)))
-    }
-
-    /// Begins to connect, and goes on trying.
-    pub(crate) fn start(setup: &Setup, server: &Server) -> Self {
-        let client = setup.client(server, false);
-        let task = client.connect();
-        Self::new(client, Some(task))
-    }
-
-    fn new(client: Client, task: Option<ConnectHandle>) -> Self {
-        Self {
-            client,
-            task,
-            was_connected: AtomicBool::new(false),
-            left_replica_at: Mutex::new(None),
+        match deadline.limit(answer).await {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) => Err(Failure::unanswered(error)),
+            None => Err(Failure::unanswered("there was no answer in time")),
         }
-    }
-
-    /// Whether the client believes that it is connected.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.client.is_connected()
-    }
-
-    /// Waits a little while for a connection that has never been there yet. One that was lost comes back, or it
-    /// doesn't: nobody waits for it.
-    pub(crate) async fn ready(&self, deadline: Deadline) -> Result<(), Failure> {
-        let patience = FIRST_CONNECTION.min(deadline.remaining()?);
-        let until = Instant::now() + patience;
-        while !self.client.is_connected() {
-            if self.was_connected.load(Ordering::Relaxed) || Instant::now() >= until {
-                return Err(Failure::unsent("there is no connection to the server"));
-            }
-            sleep(LOOK_EVERY).await;
-        }
-        self.was_connected.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Gives up the connection to a replica that refused what was sent then, for one to whatever server has the name
-    /// by now. Says whether there is a newer connection than that: not if one was tried in vain just now, or it takes
-    /// too long. The connections of somebody else's client are theirs.
-    pub(crate) async fn has_left_replica(&self, sent_at: Instant, deadline: Deadline) -> bool {
-        let (Some(_), Ok(patience)) = (&self.task, deadline.remaining()) else {
-            return false;
-        };
-        let leaving = async {
-            let mut left_at = self.left_replica_at.lock().await;
-            match *left_at {
-                Some(at) if at > sent_at => true,
-                Some(at) if at.elapsed() < RECONNECT_EVERY => false,
-                _ => {
-                    let reconnected = self.client.force_reconnection().await;
-                    *left_at = Some(Instant::now());
-                    reconnected.is_ok()
-                }
-            }
-        };
-        timeout(patience, leaving).await.unwrap_or(false)
-    }
-
-    /// Sends a command once.
-    ///
-    /// A `GET` goes as one that fred knows: others are written to the socket by themselves, while these wait for
-    /// what is behind them in the queue, which gives a third more reads with 32 requests at a time. fred
-    /// goes by its count of that queue, which is right as long as the queue has no bound.
-    pub(crate) async fn send(
-        &self,
-        command: &Command,
-        timeout: Duration,
-    ) -> Result<Value, Failure> {
-        self.check_queue()?;
-        let client = self.client.with_options(&options(timeout));
-        if let ("GET", [Value::String(key)], true) =
-            (command.name, &*command.arguments, self.is_unbounded())
-        {
-            return client.get(key).await.map_err(Failure::of_known);
-        }
-        let answer = client
-            .custom_raw(command.custom(), command.arguments.clone())
-            .await;
-        match answer.map_err(Failure::Client)? {
-            Resp3Frame::SimpleError { data, .. } => Err(Failure::Refused(Refusal::new(&data))),
-            Resp3Frame::BlobError { data, .. } => {
-                let text = String::from_utf8_lossy(&data);
-                Err(Failure::Refused(Refusal::new(&text)))
-            }
-            frame => Value::try_from(frame).map_err(Failure::Client),
-        }
-    }
-
-    /// Sends a command once, as one for a slot that is being moved to this server.
-    pub(crate) async fn send_asking(
-        &self,
-        command: &Command,
-        timeout: Duration,
-    ) -> Result<Value, Failure> {
-        self.check_queue()?;
-        // One behind the other on the connection, as the announcement holds for the very next command.
-        let both = self.client.pipeline().with_options(&options(timeout));
-        for command in [&Command::new("ASKING"), command] {
-            both.custom_raw(command.custom(), command.arguments.clone())
-                .await
-                .map_err(Failure::Client)?;
-        }
-        let mut answers = both.try_all::<Value>().await;
-        match (answers.len(), answers.pop()) {
-            (2, Some(Ok(answer))) => Ok(answer),
-            (2, Some(Err(error))) => Err(Failure::Refused(Refusal::new(error.details()))),
-            (_, Some(Err(error))) => Err(Failure::Client(error)),
-            _ => Err(Failure::Unexpected),
-        }
-    }
-
-    fn check_queue(&self) -> Result<(), Failure> {
-        if self.is_unbounded() && self.client.command_queue_len() >= LONGEST_QUEUE {
-            return Err(Failure::unsent("too many commands wait to be sent"));
-        }
-        Ok(())
-    }
-
-    /// With a bound of its own, fred refuses commands by itself, and then miscounts those that wait.
-    fn is_unbounded(&self) -> bool {
-        self.client.connection_config().max_command_buffer_len == 0
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 
-/// What every command is sent with, whatever its client is configured for: a command whose connection is lost is never
-/// sent again, and where there is no connection it fails instead of waiting for one.
-fn options(timeout: Duration) -> Options {
-    Options {
-        max_attempts: Some(1),
-        fail_fast: true,
-        timeout: Some(timeout),
-        ..Options::default()
+/// Moves the bytes of one connection after the other, for ever. What is under way on one that is lost or left fails:
+/// nothing is ever sent again from here.
+async fn keep_connected(
+    dialer: Dialer,
+    mut first: Option<Dialed>,
+    state: watch::Sender<State>,
+    mut left: watch::Receiver<Left>,
+) {
+    let (mut number, mut delay) = (0, SHORTEST_DELAY);
+    loop {
+        let dialed = match first.take() {
+            Some(dialed) => Ok(dialed),
+            None => dialer.dial().await,
+        };
+        if let Ok(Dialed {
+            connection,
+            compares,
+            driver,
+        }) = dialed
+        {
+            number += 1;
+            delay = SHORTEST_DELAY;
+            state.send_replace(State::Connected {
+                connection,
+                number,
+                compares,
+            });
+            let is_left = tokio::select! {
+                () = driver => false,
+                _ = left.wait_for(|left| left.number >= number) => true,
+            };
+            state.send_replace(State::Lost);
+            if is_left {
+                continue;
+            }
+        }
+        sleep(delay + jitter()).await;
+        delay = (2 * delay).min(LONGEST_DELAY);
+    }
+}
+
+/// Some milliseconds, so that clients that lost their connections together don't all come back at the same moment.
+fn jitter() -> Duration {
+    let mut byte = [0];
+    // Without randomness they do, which is no reason to stay away.
+    let _ = OsRandom.fill(&mut byte);
+    SHORTEST_DELAY.mul_f32(f32::from(byte[0]) / 255.0)
+}
+
+/// What a server answers with an error is no answer.
+fn checked(answer: Value) -> Result<Value, Failure> {
+    match answer {
+        Value::ServerError(error) => Err(Failure::Refused(error.into())),
+        answer => Ok(answer),
     }
 }

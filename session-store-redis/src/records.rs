@@ -1,38 +1,50 @@
 //! The records: the contract of `SessionStore` in terms of commands.
 
-use fred::bytes::Bytes;
-use fred::types::Value;
+use redis::{Cmd, Value};
 use session_core::Timestamp;
 use session_core::store::{
-    Expect, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch, UserIndex,
-    async_trait,
+    Expect, Record, Replacing, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch,
+    UserIndex, async_trait,
 };
 
 use crate::error::Failure;
-use crate::node::Command;
 use crate::{RedisStore, script};
 
 /// How much longer than a record lives Redis keeps it, in milliseconds. A record's own expiry decides when it is
 /// missing, by the clock of the server that asks; Redis is only to remove it some time after that. It counts from the
 /// clock of the server that saved, so that it must not be early for one whose clock is behind.
-pub(crate) const MARGIN_MILLIS: u64 = 60_000;
+const MARGIN_MILLIS: u64 = 60_000;
 
 /// The longest that Redis is asked to keep something. Redis refuses times at which its clock, a signed number, would
 /// overflow; this leaves a thousandfold of room.
 const LONGEST_MILLIS: u64 = Timestamp::MAX.as_unix_millis();
 
+/// The longest record that is sent back to be compared. A script costs the server some microseconds more, and takes no
+/// longer for what it isn't sent.
+const LONGEST_COMPARED: usize = 4_096;
+
 #[async_trait]
 impl SessionStore for RedisStore {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
         let key = self.record_key(key);
-        let command = Command::new("GET").with(key.as_str());
-        let answer = self.call(&key, &command).await?;
-        if answer.is_null() {
-            return Ok(None);
-        }
-        let bytes = answer.as_bytes().ok_or(Failure::Unexpected)?;
-        let record = Record::decode(bytes)?;
-        Ok((!record.is_expired(now)).then_some(record))
+        let answer = self.call(&key, redis::cmd("GET").arg(&key)).await?;
+        loaded(&answer, now)
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let names = keys.iter().map(|key| self.record_key(key));
+        let calls = names.map(|name| {
+            let mut command = redis::cmd("GET");
+            command.arg(&name);
+            (name, command)
+        });
+        let answers = self.call_all(calls.collect()).await;
+        let answers = answers.into_iter();
+        answers.map(|answer| loaded(&answer?, now)).collect()
     }
 
     async fn save(
@@ -41,27 +53,45 @@ impl SessionStore for RedisStore {
         record: Record,
         options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
-        let SaveOptions { expect, now, .. } = options;
-        let expected = match expect {
-            Expect::Absent => Bytes::new(),
-            Expect::Version(version) => Bytes::copy_from_slice(version.as_bytes()),
-        };
-        let arguments = [
-            Bytes::from(record.encode()).into(),
-            number(now.as_unix_millis()),
-            number(lifetime_millis(record.expires_at, now)),
-            expected.into(),
-        ];
-        let key = self.record_key(key);
-        let answer = self.run(&script::SAVE, &key, arguments).await?;
-        outcome(&answer)
+        let name = self.record_key(key);
+        if options.expect == Expect::Absent {
+            let mut command = set(&name, &record.encode(), &record, options.now);
+            match self.call(&name, command.arg("NX")).await {
+                Ok(Value::Okay) => return Ok(SaveOutcome::Saved),
+                // Something lies there, which may have expired.
+                Ok(Value::Nil) => {}
+                // The script makes room for a tombstone.
+                Err(Failure::Refused(refusal)) if refusal.is_out_of_memory() => {}
+                Ok(_) => return Err(Failure::Unexpected.into()),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        self.save_by_script(&name, &record, options).await
+    }
+
+    fn replace<'c>(
+        &'c self,
+        key: &'c StoreKey,
+        record: Record,
+        replaced: Record,
+        now: Timestamp,
+    ) -> Replacing<'c> {
+        Box::pin(async move {
+            let name = self.record_key(key);
+            match self.compare_and_set(&name, &record, &replaced, now).await? {
+                Some(outcome) => Ok(outcome),
+                None => {
+                    let options = SaveOptions::new(Expect::Version(replaced.version), now);
+                    self.save_by_script(&name, &record, options).await
+                }
+            }
+        })
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
         let key = self.record_key(key);
-        let command = Command::new("DEL").with(key.as_str());
-        match self.call(&key, &command).await? {
-            Value::Integer(_) => Ok(()),
+        match self.call(&key, redis::cmd("DEL").arg(&key)).await? {
+            Value::Int(_) => Ok(()),
             _ => Err(Failure::Unexpected.into()),
         }
     }
@@ -72,12 +102,12 @@ impl SessionStore for RedisStore {
         touch: Touch,
         now: Timestamp,
     ) -> Result<SaveOutcome, StoreError> {
-        let arguments = [
-            touch.expected.as_bytes().as_slice().into(),
-            touched_bytes(&touch).as_slice().into(),
-            number(now.as_unix_millis()),
-            number(lifetime_millis(touch.expires_at, now)),
-        ];
+        let arguments = (
+            touch.expected.as_bytes().as_slice(),
+            &touched_bytes(&touch),
+            now.as_unix_millis(),
+            lifetime_millis(touch.expires_at, now),
+        );
         let key = self.record_key(key);
         let answer = self.run(&script::TOUCH, &key, arguments).await?;
         outcome(&answer)
@@ -88,8 +118,93 @@ impl SessionStore for RedisStore {
     }
 }
 
+impl RedisStore {
+    async fn save_by_script(
+        &self,
+        name: &str,
+        record: &Record,
+        options: SaveOptions,
+    ) -> Result<SaveOutcome, StoreError> {
+        let SaveOptions { expect, now, .. } = options;
+        let expected = match &expect {
+            Expect::Absent => &[],
+            Expect::Version(version) => version.as_bytes().as_slice(),
+        };
+        let arguments = (
+            record.encode(),
+            now.as_unix_millis(),
+            lifetime_millis(record.expires_at, now),
+            expected,
+        );
+        outcome(&self.run(&script::SAVE, name, arguments).await?)
+    }
+
+    /// A save by a command with which the server compares what lies there, if it knows one. `None` if nothing was done,
+    /// and a script has to look.
+    async fn compare_and_set(
+        &self,
+        name: &str,
+        record: &Record,
+        replaced: &Record,
+        now: Timestamp,
+    ) -> Result<Option<SaveOutcome>, StoreError> {
+        // What has expired by our clock may still be there.
+        if replaced.is_expired(now) || !self.0.engine.compares(name) {
+            return Ok(None);
+        }
+        let (new, old) = (record.encode(), replaced.encode());
+        if old.len() > LONGEST_COMPARED {
+            return Ok(None);
+        }
+        let mut command = set(name, &new, record, now);
+        command.arg("IFEQ").arg(&old).arg("GET");
+        let found = match self.call(name, &command).await {
+            Ok(Value::BulkString(found)) => found,
+            Ok(Value::Nil) => return Ok(Some(SaveOutcome::Missing)),
+            Ok(_) => return Err(Failure::Unexpected.into()),
+            // The key is on a server that knows no such command by now, or the script makes room for a tombstone.
+            Err(Failure::Refused(refusal))
+                if refusal.is_of_syntax() || refusal.is_out_of_memory() =>
+            {
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        if found == old {
+            return Ok(Some(SaveOutcome::Saved));
+        }
+        let current = Record::decode(&found)?;
+        Ok(if current.is_expired(now) {
+            Some(SaveOutcome::Missing)
+        } else if current.version == replaced.version {
+            None
+        } else {
+            Some(SaveOutcome::Conflict(Some(Box::new(current))))
+        })
+    }
+}
+
+/// The command that puts these bytes of a record under a key, whatever lies there.
+fn set(name: &str, bytes: &[u8], record: &Record, now: Timestamp) -> Cmd {
+    let mut command = redis::cmd("SET");
+    let lifetime = lifetime_millis(record.expires_at, now);
+    command.arg(name).arg(bytes).arg("PX").arg(lifetime);
+    command
+}
+
+/// What a `GET` has found.
+fn loaded(answer: &Value, now: Timestamp) -> Result<Option<Record>, StoreError> {
+    let bytes = match answer {
+        Value::Nil => return Ok(None),
+        Value::BulkString(bytes) => bytes,
+        _ => return Err(Failure::Unexpected.into()),
+    };
+    let record = Record::decode(bytes)?;
+    Ok((!record.is_expired(now)).then_some(record))
+}
+
 /// For how long Redis keeps what expires then.
-fn lifetime_millis(expires_at: Timestamp, now: Timestamp) -> u64 {
+pub(crate) fn lifetime_millis(expires_at: Timestamp, now: Timestamp) -> u64 {
     let left = expires_at
         .as_unix_millis()
         .saturating_sub(now.as_unix_millis());
@@ -110,19 +225,14 @@ fn touched_bytes(touch: &Touch) -> [u8; 32] {
 /// What the scripts for saves and touches answer.
 fn outcome(answer: &Value) -> Result<SaveOutcome, StoreError> {
     match answer {
-        Value::Integer(1) => Ok(SaveOutcome::Saved),
-        Value::Integer(0) => Ok(SaveOutcome::Missing),
-        in_the_way => {
-            let bytes = in_the_way.as_bytes().ok_or(Failure::Unexpected)?;
-            let current = Record::decode(bytes)?;
+        Value::Int(1) => Ok(SaveOutcome::Saved),
+        Value::Int(0) => Ok(SaveOutcome::Missing),
+        Value::BulkString(in_the_way) => {
+            let current = Record::decode(in_the_way)?;
             Ok(SaveOutcome::Conflict(Some(Box::new(current))))
         }
+        _ => Err(Failure::Unexpected.into()),
     }
-}
-
-/// A number as Redis takes it.
-pub(crate) fn number(number: u64) -> Value {
-    number.to_string().into()
 }
 
 #[cfg(test)]
@@ -166,22 +276,23 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        assert_eq!(outcome(&Value::Integer(1)).unwrap(), SaveOutcome::Saved);
-        assert_eq!(outcome(&Value::Integer(0)).unwrap(), SaveOutcome::Missing);
+        assert_eq!(outcome(&Value::Int(1)).unwrap(), SaveOutcome::Saved);
+        assert_eq!(outcome(&Value::Int(0)).unwrap(), SaveOutcome::Missing);
         let ended = Record::new(
             Version::from_bytes([9; 16]),
             time(7),
             RecordState::ended(time(3), EndedBy::OwnRequest, FormerSession::default()),
         );
-        let bytes = Bytes::from(ended.encode());
+        let bytes = Value::BulkString(ended.encode());
         assert_eq!(
-            outcome(&bytes.into()).unwrap(),
+            outcome(&bytes).unwrap(),
             SaveOutcome::Conflict(Some(Box::new(ended)))
         );
         let kind = |answer| outcome(&answer).unwrap_err().kind();
-        assert_eq!(kind("".into()), StoreErrorKind::Corrupt);
-        assert_eq!(kind("S\u{3}".into()), StoreErrorKind::NewerFormat);
-        for strange in [Value::Integer(2), Value::Null, Value::Array(Vec::new())] {
+        let text = |text: &str| Value::BulkString(text.into());
+        assert_eq!(kind(text("")), StoreErrorKind::Corrupt);
+        assert_eq!(kind(text("S\u{3}")), StoreErrorKind::NewerFormat);
+        for strange in [Value::Int(2), Value::Nil, Value::Array(Vec::new())] {
             assert_eq!(kind(strange), StoreErrorKind::Unknown);
         }
     }

@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use fred::types::Value;
+use redis::{ToRedisArgs, Value};
 use sha1::{Digest as _, Sha1};
 
 use crate::engine::Engine;
 use crate::error::Failure;
-use crate::node::{Command, Deadline};
+use crate::node::Deadline;
 
 pub(crate) static SAVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/save.lua")));
@@ -15,6 +15,8 @@ pub(crate) static TOUCH: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/touch.lua")));
 pub(crate) static ADD: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/add.lua")));
+pub(crate) static REMOVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/remove.lua")));
 
 /// A script that works on one key.
 pub(crate) struct Script {
@@ -33,16 +35,17 @@ impl Script {
 
     /// Runs it by its hash, and by its text on a server that doesn't know it: a new one, or one whose scripts were
     /// flushed. That server then hasn't run anything yet, so that nothing is done twice.
-    pub(crate) async fn run<const N: usize>(
+    pub(crate) async fn run(
         &self,
         engine: &Engine,
         key: &str,
-        arguments: [Value; N],
+        arguments: impl ToRedisArgs,
         deadline: Deadline,
     ) -> Result<Value, Failure> {
         let command = |name, script: &str| {
-            let command = Command::new(name).with(script).with("1").with(key);
-            arguments.iter().cloned().fold(command, Command::with)
+            let mut command = redis::cmd(name);
+            command.arg(script).arg(1).arg(key).arg(&arguments);
+            command
         };
         let answer = engine
             .call(key, &command("EVALSHA", &self.hash), deadline)

@@ -1,17 +1,61 @@
 //! Which node of a cluster owns which keys, as the nodes tell it.
 
-use std::collections::HashSet;
+use std::fmt;
 
-use fred::types::Value;
-use fred::types::config::Server;
+use crc::{CRC_16_XMODEM, Crc};
+use redis::{ConnectionAddr, Value};
 
 /// Keys are spread over this many slots.
-const SLOTS: usize = 16_384;
+const SLOTS: u16 = 16_384;
+
+/// Where a server listens.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Server {
+    /// A name or an address; one of IPv6 has no brackets.
+    pub(crate) host: String,
+    port: u16,
+}
+
+impl Server {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        let host = host.trim_matches(['[', ']']).to_owned();
+        Self { host, port }
+    }
+
+    pub(crate) fn address(&self, has_tls: bool) -> ConnectionAddr {
+        let Self { host, port } = self.clone();
+        if !has_tls {
+            return ConnectionAddr::Tcp(host, port);
+        }
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            tls_params: None,
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// The slot of a key without braces.
+pub(crate) fn slot_of(key: &str) -> u16 {
+    static CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
+    CRC.checksum(key.as_bytes()) % SLOTS
+}
 
 /// Stands for no owner. A cluster has at most as many owners as slots.
 const NOBODY: u16 = u16::MAX;
 
 /// Who owns each slot.
+#[derive(Default)]
 pub(crate) struct SlotMap {
     servers: Vec<Server>,
     /// For each slot, where its owner is among the servers.
@@ -23,7 +67,7 @@ impl SlotMap {
     pub(crate) fn parse(answer: &Value, asked_host: &str) -> Option<Self> {
         let mut map = Self {
             servers: Vec::new(),
-            owners: vec![NOBODY; SLOTS],
+            owners: vec![NOBODY; usize::from(SLOTS)],
         };
         for range in array(answer)? {
             let [first, last, owner, ..] = array(range)? else {
@@ -32,9 +76,12 @@ impl SlotMap {
             let [host, port, ..] = array(owner)? else {
                 return None;
             };
-            let (first, last) = (slot(first)?, slot(last)?);
-            let host = host.as_str().unwrap_or_default();
-            let server = server(&host, asked_host, port.as_u64()?.try_into().ok()?);
+            let (first, last) = (number(first)?, number(last)?);
+            let host = match host {
+                Value::BulkString(host) => std::str::from_utf8(host).ok()?,
+                _ => "",
+            };
+            let server = server(host, asked_host, u16::try_from(number(port)?).ok()?);
             let owner = map.index_of(server);
             map.owners.get_mut(first..=last)?.fill(owner);
         }
@@ -54,8 +101,8 @@ impl SlotMap {
         }
     }
 
-    pub(crate) fn servers(&self) -> HashSet<Server> {
-        self.servers.iter().cloned().collect()
+    pub(crate) fn servers(&self) -> &[Server] {
+        &self.servers
     }
 
     fn index_of(&mut self, server: Server) -> u16 {
@@ -100,15 +147,14 @@ fn server(host: &str, asked_host: &str, port: u16) -> Server {
         "" | "?" => asked_host,
         host => host,
     };
-    if host.contains(':') && !host.starts_with('[') {
-        Server::new(format!("[{host}]"), port)
-    } else {
-        Server::new(host, port)
-    }
+    Server::new(host, port)
 }
 
-fn slot(value: &Value) -> Option<usize> {
-    usize::try_from(value.as_u64()?).ok()
+fn number(value: &Value) -> Option<usize> {
+    match value {
+        Value::Int(number) => usize::try_from(*number).ok(),
+        _ => None,
+    }
 }
 
 fn array(value: &Value) -> Option<&[Value]> {
@@ -122,19 +168,29 @@ fn array(value: &Value) -> Option<&[Value]> {
 mod tests {
     use super::*;
 
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
     fn range(first: i64, last: i64, host: Value, port: i64) -> Value {
-        let owner = Value::Array(vec![host, port.into(), "id".into()]);
-        let replica = Value::Array(vec!["replica".into(), port.into(), "id".into()]);
-        Value::Array(vec![first.into(), last.into(), owner, replica])
+        let owner = Value::Array(vec![host, Value::Int(port), text("id")]);
+        let replica = Value::Array(vec![text("replica"), Value::Int(port), text("id")]);
+        Value::Array(vec![Value::Int(first), Value::Int(last), owner, replica])
+    }
+
+    #[test]
+    fn keys_have_the_slots_that_redis_gives_them() {
+        assert_eq!(slot_of("123456789"), 12_739);
+        assert_eq!(slot_of("foo"), 12_182);
     }
 
     #[test]
     fn owners_are_read_and_moved() {
         let answer = Value::Array(vec![
-            range(0, 99, "one".into(), 7000),
-            range(100, 200, Value::Null, 7001),
-            range(201, 16_383, "::1".into(), 7002),
-            range(300, 300, "one".into(), 7000),
+            range(0, 99, text("one"), 7000),
+            range(100, 200, Value::Nil, 7001),
+            range(201, 16_383, text("::1"), 7002),
+            range(300, 300, text("one"), 7000),
         ]);
         let mut map = SlotMap::parse(&answer, "asked").unwrap();
         let owner = |map: &SlotMap, slot| map.owner(slot).map(ToString::to_string);
@@ -153,12 +209,12 @@ mod tests {
     #[test]
     fn other_answers_are_no_map() {
         for answer in [
-            Value::Null,
+            Value::Nil,
             Value::Array(Vec::new()),
             Value::Array(vec![Value::Array(Vec::new())]),
-            Value::Array(vec![range(0, 16_384, "one".into(), 7000)]),
-            Value::Array(vec![range(6, 4, "one".into(), 7000)]),
-            Value::Array(vec![range(0, 9, "one".into(), 70_000)]),
+            Value::Array(vec![range(0, 16_384, text("one"), 7000)]),
+            Value::Array(vec![range(6, 4, text("one"), 7000)]),
+            Value::Array(vec![range(0, 9, text("one"), 70_000)]),
         ] {
             assert!(SlotMap::parse(&answer, "asked").is_none(), "{answer:?}");
         }
@@ -182,7 +238,7 @@ mod tests {
             to("node.internal", 6381, true)
         );
         assert_eq!(parse("MOVED 3999 :6381"), to("asked", 6381, false));
-        assert_eq!(parse("MOVED 3999 ::1:6381"), to("[::1]", 6381, false));
+        assert_eq!(parse("MOVED 3999 ::1:6381"), to("::1", 6381, false));
         for error in [
             "",
             "MOVED",

@@ -1,46 +1,116 @@
-//! TLS by rustls on ring, with the system's root certificates.
+//! TLS by rustls on ring, with the system's root certificates or the application's.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use fred::rustls::crypto::ring;
-use fred::rustls::{ClientConfig, RootCertStore};
-use fred::rustls_native_certs::load_native_certs;
-use fred::types::config::{TlsConfig, TlsHostMapping};
+use rustls_native_certs::load_native_certs;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::error::SetupError;
+use crate::error::{BoxError, SetupError};
 
-/// What `rediss://` stands for. The provider is named, because rustls panics if it has to choose one of several that
-/// the application's other dependencies have brought along.
-pub(crate) fn config() -> Result<TlsConfig, SetupError> {
+/// What encrypted connections are made with. Nothing is looked for as long as there is none.
+#[derive(Clone, Default)]
+pub(crate) struct Tls {
+    roots: Option<RootCertStore>,
+    client: Option<Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>>,
+    server_name: Option<ServerName<'static>>,
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+impl Tls {
+    pub(crate) fn trust(&mut self, pem: &[u8]) -> Result<(), SetupError> {
+        let unreadable = "the root certificates are no certificates in PEM";
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate =
+                certificate.map_err(|error| SetupError::config(unreadable).with_source(error))?;
+            roots
+                .add(certificate)
+                .map_err(|error| SetupError::config(unreadable).with_source(error))?;
+        }
+        if roots.is_empty() {
+            return Err(SetupError::config(unreadable));
+        }
+        self.roots = Some(roots);
+        Ok(())
+    }
+
+    pub(crate) fn identify(&mut self, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), SetupError> {
+        let unreadable = "the client's certificates or its private key can't be read as PEM";
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain_pem).collect();
+        let chain = chain.map_err(|error| SetupError::config(unreadable).with_source(error))?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem)
+            .map_err(|error| SetupError::config(unreadable).with_source(error))?;
+        self.client = Some(Arc::new((chain, key)));
+        Ok(())
+    }
+
+    pub(crate) fn expect_name(&mut self, name: String) -> Result<(), SetupError> {
+        let name = ServerName::try_from(name).map_err(|error| {
+            SetupError::config("the name of the servers' certificates is none").with_source(error)
+        })?;
+        self.server_name = Some(name);
+        Ok(())
+    }
+
+    pub(crate) async fn encrypt(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, BoxError> {
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(host.to_owned())?,
+        };
+        let connector = TlsConnector::from(self.config()?);
+        Ok(connector.connect(name, stream).await?)
+    }
+
+    /// Whether there is something to encrypt with.
+    pub(crate) fn check(&self) -> Result<(), SetupError> {
+        self.config().map(drop)
+    }
+
+    /// The provider is named, because rustls panics if it has to choose one of several that the application's other
+    /// dependencies have brought along.
+    fn config(&self) -> Result<Arc<ClientConfig>, SetupError> {
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
+        let roots = match &self.roots {
+            Some(roots) => roots.clone(),
+            None => roots_of_the_system()?,
+        };
+        let unusable = "rustls can't use the certificates";
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| SetupError::config(unusable).with_source(error))?
+            .with_root_certificates(roots);
+        let config = match &self.client {
+            None => builder.with_no_client_auth(),
+            Some(client) => builder
+                .with_client_auth_cert(client.0.clone(), client.1.clone_key())
+                .map_err(|error| SetupError::config(unusable).with_source(error))?,
+        };
+        Ok(self.config.get_or_init(|| Arc::new(config)).clone())
+    }
+}
+
+fn roots_of_the_system() -> Result<RootCertStore, SetupError> {
     let found = load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let error = SetupError::config("this system has no root certificates that TLS could trust");
-        return Err(match found.errors.into_iter().next() {
-            Some(source) => error.with_source(source),
-            None => error,
-        });
+    if !roots.is_empty() {
+        return Ok(roots);
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| {
-            SetupError::config("rustls has none of its protocol versions").with_source(error)
-        })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config.into())
-}
-
-/// The name that the certificate of a node has to have, if it isn't the host by which the cluster knows the node.
-/// Clusters often know their nodes by addresses that no certificate has; a client that was handed in may say what to
-/// do then.
-pub(crate) fn name_of(tls: &TlsConfig, host: &str, seed_host: &str) -> Option<String> {
-    let address: IpAddr = host.trim_matches(['[', ']']).parse().ok()?;
-    match &tls.hostnames {
-        TlsHostMapping::None => None,
-        TlsHostMapping::DefaultHost => Some(seed_host.to_owned()),
-        TlsHostMapping::Custom(mapping) => mapping.map(&address, seed_host),
-    }
+    let error = SetupError::config("this system has no root certificates that TLS could trust");
+    Err(match found.errors.into_iter().next() {
+        Some(source) => error.with_source(source),
+        None => error,
+    })
 }

@@ -140,6 +140,12 @@ const NOTICED_BY: &[(Defect, &str)] = &[
     (SampleHasExpired, "a_sample_is_of_the_users_entries"),
     (SampleIsAlwaysTheSame, "a_sample_reaches_every_entry"),
     (
+        ReplacementComparesBytes,
+        "a_replacement_goes_by_the_version",
+    ),
+    (ReplacementUpserts, "a_replacement_never_inserts"),
+    (ReplacementLooksFirst, "one_of_many_replacements_wins"),
+    (
         DroppedCallsKeepTheLock,
         "a_dropped_delete_happened_or_did_not",
     ),

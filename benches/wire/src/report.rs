@@ -102,7 +102,7 @@ pub(crate) fn title(group: &Group) -> String {
 fn name(group: &Group, contender: Contender) -> &'static str {
     match (contender, group.framework, group.engine) {
         (Contender::Bare, ..) => "without sessions",
-        (Contender::Raw, ..) => "one `GET` by fred, without sessions",
+        (Contender::Raw, ..) => "one `GET` by redis-rs, without sessions",
         (Contender::Ours, Framework::Axum, _) => "session-axum",
         (Contender::Ours, Framework::Actix, _) => "session-actix",
         (Contender::Ours, Framework::Poem, _) => "session-poem",

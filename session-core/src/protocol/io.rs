@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::found::LiveSession;
+use super::found::{LiveSession, StoredSession};
 use super::queue::{Place, Queues};
 use crate::config::{Policy, SessionConfig};
 use crate::error::{Error, ErrorKind};
@@ -191,6 +191,17 @@ impl<'e> Io<'e> {
     ) -> Wait<'c, 'e, Result<SaveOutcome, StoreError>> {
         let options = SaveOptions::new(expect, self.now);
         let call = self.env.store().save(key, record, options);
+        Wait { io: self, call }
+    }
+
+    /// A save in the place of `replaced`, as it was read or written under its key.
+    pub(super) fn replace<'c>(
+        &'c mut self,
+        replaced: &'c StoredSession,
+        record: Record,
+    ) -> Wait<'c, 'e, Result<SaveOutcome, StoreError>> {
+        let (key, replaced) = (&replaced.key, replaced.to_record());
+        let call = self.env.store().replace(key, record, replaced, self.now);
         Wait { io: self, call }
     }
 

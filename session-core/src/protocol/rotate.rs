@@ -26,8 +26,7 @@ use crate::data::View;
 use crate::error::{Error, ErrorKind};
 use crate::events::Done;
 use crate::store::{
-    EndedBy, Expect, LiveRecord, MoveCause, Record, RecordState, SaveOutcome, StoreError,
-    StoreErrorKind,
+    EndedBy, LiveRecord, MoveCause, Record, RecordState, SaveOutcome, StoreError, StoreErrorKind,
 };
 
 /// How a rotation ended.
@@ -132,8 +131,7 @@ pub(super) async fn rotate(
                     id: new.id.clone(),
                     stored: new.rewritten(io.new_version()?, record, io.policy()),
                 });
-                let expect = Expect::Version(new.version);
-                match io.save(&new.key, merged.to_record(), expect).await? {
+                match io.replace(&new, merged.to_record()).await? {
                     SaveOutcome::Saved => (*old, new) = (fresh, merged),
                     SaveOutcome::Missing => return Ok(Rotated::Lost(None)),
                     // Somebody found the new id by way of the user, and ended it.
@@ -221,7 +219,7 @@ fn write_tombstone<'c, 'e>(
     let former = record.former(&io.policy().kind);
     let state = RecordState::superseded(new.key, new.version, cause, io.now(), former);
     let tombstone = io.tombstone(Some(&record), state)?;
-    Ok(io.save(&old.key, tombstone, Expect::Version(old.version)))
+    Ok(io.replace(old, tombstone))
 }
 
 /// The session lives under its new id: the old one leaves the index.

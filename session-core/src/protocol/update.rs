@@ -21,7 +21,7 @@ use super::wishes::Wishes;
 use crate::data::View;
 use crate::error::{Error, ErrorKind};
 use crate::events::Done;
-use crate::store::{Expect, Record, SaveOutcome, Touch};
+use crate::store::{Record, SaveOutcome, Touch};
 
 /// Saves the session if the view on it has changed, and touches it if mere activity is due.
 ///
@@ -60,8 +60,7 @@ pub(super) async fn update(
         next.stored.record.data = view.encode();
         check_payload(&next, session, policy.payload_limit)?;
         let next = Arc::new(next);
-        let expect = Expect::Version(session.version);
-        let conflict = match io.save(&session.key, next.to_record(), expect).await? {
+        let conflict = match io.replace(session, next.to_record()).await? {
             SaveOutcome::Saved => {
                 if let Some(place) = place {
                     place.hand_on(next.clone());

@@ -1,5 +1,6 @@
 //! The contract between the core and whatever keeps the sessions.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -81,6 +82,24 @@ pub trait SessionStore: Send + Sync + 'static {
         options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError>;
 
+    /// Puts `record` in the place of `replaced`, which the caller has read under `key`. The outcome is that of a save that
+    /// expects the version of `replaced`.
+    ///
+    /// The default is that save, which is all that most stores need. It is for engines that can compare what lies there
+    /// with the whole of `replaced` more cheaply than with its version alone. [`Record::encode`] gives the bytes that
+    /// were decoded. They may differ from those that lie there though the version is the same, such as where another
+    /// version of this library has written them; then the save has to happen all the same.
+    fn replace<'c>(
+        &'c self,
+        key: &'c StoreKey,
+        record: Record,
+        replaced: Record,
+        now: Timestamp,
+    ) -> Replacing<'c> {
+        let options = SaveOptions::new(Expect::Version(replaced.version), now);
+        self.save(key, record, options)
+    }
+
     /// Removes the record under `key`, whatever it is. Removing what isn't there is fine.
     ///
     /// The core calls it to take back a record that lost a race before anybody knew its id. Ending a
@@ -126,6 +145,9 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 }
+
+/// What [`SessionStore::replace`] returns: the future of a save, which a store that leaves it as it is has made already.
+pub type Replacing<'c> = Pin<Box<dyn Future<Output = Result<SaveOutcome, StoreError>> + Send + 'c>>;
 
 /// What a save goes by. Later versions of this library may add to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -249,6 +271,16 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         options: SaveOptions,
     ) -> Result<SaveOutcome, StoreError> {
         (**self).save(key, record, options).await
+    }
+
+    fn replace<'c>(
+        &'c self,
+        key: &'c StoreKey,
+        record: Record,
+        replaced: Record,
+        now: Timestamp,
+    ) -> Replacing<'c> {
+        (**self).replace(key, record, replaced, now)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ pub use async_trait::async_trait;
 pub use crate::data::{ParseDataError, SessionData};
 pub use crate::id::{SessionRef, StoreKey, UserKey, Version};
 pub use crate::time::Timestamp;
-pub use contract::{Expect, SaveOptions, SaveOutcome, SessionStore, Touch};
+pub use contract::{Expect, Replacing, SaveOptions, SaveOutcome, SessionStore, Touch};
 pub use encoding::DecodeError;
 pub use error::{StoreError, StoreErrorKind};
 pub use index::{AddOutcome, IndexEntry, Sample, UserIndex};

@@ -1,52 +1,61 @@
--- Adds an entry to the index of a user's sessions, the hash KEYS[1], if that doesn't go over the cap.
+-- Adds an entry to the index of a user's sessions, the sorted set KEYS[1], if that doesn't go over the cap.
 --
--- ARGV: the entry's key | the entry | now | the cap, or '' for none | for how many milliseconds Redis keeps the index
---       beyond its last expiry
--- Answers how many entries there are, or 'full' if the cap is reached.
+-- ARGV: when the entry was added | its key | its session's reference | its expiry | now | the cap, or '' for none |
+--       for how many milliseconds Redis keeps the index, at least
+-- Answers how many entries there are, or 0 if the cap is reached.
 --
--- An entry is 16 bytes of the session's reference, when it was added, and its expiry.
+-- The times of entries are 7 bytes, the highest first. An entry has three members, which `users.rs` explains.
 
-local now, cap = tonumber(ARGV[3]), tonumber(ARGV[4])
-local reference, _, latest = struct.unpack('<c16I8I8', ARGV[2])
-
-local entries = redis.pcall('HGETALL', KEYS[1])
-if entries.err then
-  return entries -- such as that the key holds something else than a hash
+local function members(added, key, reference, expires)
+  return 'a' .. added .. key .. reference .. expires,
+    'e' .. expires .. key .. reference .. added,
+    'k' .. key .. added .. reference .. expires
 end
 
-local count, expired = 1, {}
-local others, seen = 0, {[reference] = true}
-for at = 1, #entries, 2 do
-  local key, entry = entries[at], entries[at + 1]
-  if #entry ~= 32 then
-    return redis.error_reply('UNREADABLE an entry of the index is of another kind')
-  end
-  local other, _, expires_at = struct.unpack('<c16I8I8', entry)
-  if expires_at <= now then
-    expired[#expired + 1] = key
-  else
-    if key ~= ARGV[1] then
-      count = count + 1
-      latest = math.max(latest, expires_at)
+local added, key, reference, expires = unpack(ARGV, 1, 4)
+local now, cap, kept = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+
+local replaced = redis.pcall('ZRANGEBYLEX', KEYS[1], '[k' .. key, '(k' .. key .. '\255')
+if replaced.err then
+  return replaced -- such as that the key holds something else than a sorted set
+end
+
+if cap and redis.call('ZCARD', KEYS[1]) / 3 - #replaced >= cap then
+  -- Some may have expired, and some be of one session.
+  local others, seen = 0, {[reference] = true}
+  local from, some = '[a', nil
+  repeat
+    some = redis.call('ZRANGEBYLEX', KEYS[1], from, '(b', 'LIMIT', 0, 64)
+    for _, member in ipairs(some) do
+      local other = string.sub(member, 41, 56)
+      if not seen[other] and struct.unpack('>I8', '\0' .. string.sub(member, 57)) > now then
+        seen[other] = true
+        others = others + 1
+      end
     end
-    if not seen[other] then
-      seen[other] = true
-      others = others + 1
+    if others >= cap then
+      return 0
     end
-  end
-end
-if cap and others >= cap then
-  return 'full'
+    from = '(' .. (some[#some] or 'b')
+  until #some < 64
 end
 
-local added = redis.pcall('HSET', KEYS[1], ARGV[1], ARGV[2])
-if type(added) == 'table' then
-  return added
+local by_addition, by_expiry, by_key = members(added, key, reference, expires)
+local written = redis.pcall('ZADD', KEYS[1], 0, by_addition, 0, by_expiry, 0, by_key)
+if type(written) == 'table' then
+  return written
 end
-for _, key in ipairs(expired) do
-  if key ~= ARGV[1] then
-    redis.call('HDEL', KEYS[1], key)
-  end
+if replaced[1] and replaced[1] ~= by_key then
+  local old = replaced[1]
+  redis.call('ZREM', KEYS[1],
+    members(string.sub(old, 34, 40), key, string.sub(old, 41, 56), string.sub(old, 57)))
 end
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', latest - now + tonumber(ARGV[5])))
-return count
+local later = string.sub(struct.pack('>I8', now + 1), 2)
+for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[1], '[e', '(e' .. later, 'LIMIT', 0, 32)) do
+  redis.call('ZREM', KEYS[1],
+    members(string.sub(member, 57), string.sub(member, 9, 40), string.sub(member, 41, 56), string.sub(member, 2, 8)))
+end
+if redis.call('PTTL', KEYS[1]) < kept then
+  redis.call('PEXPIRE', KEYS[1], ARGV[7])
+end
+return redis.call('ZCARD', KEYS[1]) / 3

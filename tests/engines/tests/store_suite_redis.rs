@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use session_conformance::store::StoreHarness;
 use session_core::Timestamp;
 use session_core::store::{
-    AddOutcome, IndexEntry, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey,
-    Touch, UserIndex, UserKey, async_trait,
+    AddOutcome, IndexEntry, Record, Replacing, Sample, SaveOptions, SaveOutcome, SessionStore,
+    StoreError, StoreKey, Touch, UserIndex, UserKey, async_trait,
 };
 use session_engine_tests::{fresh_name, hex};
 use session_store_redis::RedisStore;
@@ -192,6 +192,14 @@ impl SessionStore for Fragile {
         self.answer(self.store.load(key, now)).await
     }
 
+    async fn load_many(
+        &self,
+        keys: &[StoreKey],
+        now: Timestamp,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        self.answer(self.store.load_many(keys, now)).await
+    }
+
     async fn save(
         &self,
         key: &StoreKey,
@@ -201,6 +209,17 @@ impl SessionStore for Fragile {
         let SaveOptions { expect, now, .. } = options;
         let call = self.store.save(key, record, SaveOptions::new(expect, now));
         self.answer(call).await
+    }
+
+    fn replace<'c>(
+        &'c self,
+        key: &'c StoreKey,
+        record: Record,
+        replaced: Record,
+        now: Timestamp,
+    ) -> Replacing<'c> {
+        let call = self.store.replace(key, record, replaced, now);
+        Box::pin(self.answer(call))
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -235,6 +254,15 @@ impl UserIndex for Fragile {
 
     async fn remove(&self, user: &UserKey, key: &StoreKey) -> Result<(), StoreError> {
         self.answer(self.store.remove(user, key)).await
+    }
+
+    async fn sample(
+        &self,
+        user: &UserKey,
+        sample: Sample,
+        now: Timestamp,
+    ) -> Result<Vec<IndexEntry>, StoreError> {
+        self.answer(self.store.sample(user, sample, now)).await
     }
 
     async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::folder::Folder;
 use crate::processes::{Program, find};
 
-/// An authority of its own and a certificate by it, for `localhost` and `127.0.0.1`.
+/// An authority of its own and a certificate by it, for `localhost` and `127.0.0.1`, which is good for a client too.
 #[derive(Debug)]
 pub struct Certificates {
     folder: Folder,
@@ -34,7 +34,7 @@ subjectKeyIdentifier = hash
 [server]
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
+extendedKeyUsage = serverAuth, clientAuth
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 subjectAltName = DNS:localhost, IP:127.0.0.1

@@ -158,6 +158,19 @@ impl<S: SessionStore> Bench<S> {
         )
     }
 
+    pub(super) async fn replace(
+        &self,
+        key: StoreKey,
+        record: &Record,
+        replaced: &Record,
+        now: Timestamp,
+    ) -> SaveOutcome {
+        let call = self
+            .store
+            .replace(&key, record.clone(), replaced.clone(), now);
+        works("replace", call.await)
+    }
+
     pub(super) async fn touch(&self, key: StoreKey, touch: Touch) -> SaveOutcome {
         self.touch_at(key, touch, self.now).await
     }

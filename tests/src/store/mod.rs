@@ -95,6 +95,8 @@ macro_rules! __store_clauses {
             save_sets_the_expiry_as_given
             versions_are_stored_as_given
             a_conflict_carries_the_current_record
+            a_replacement_goes_by_the_version
+            a_replacement_never_inserts
 
             a_record_is_missing_from_its_expiry_on
             create_replaces_an_expired_record
@@ -149,6 +151,7 @@ macro_rules! __store_clauses {
 
             one_of_many_creators_wins
             one_of_many_saves_wins
+            one_of_many_replacements_wins
             one_of_many_saves_and_touches_wins
             no_increment_is_lost
             the_dead_stay_dead_in_a_race

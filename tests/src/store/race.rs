@@ -55,6 +55,38 @@ pub async fn one_of_many_saves_wins(harness: &impl StoreHarness) {
     }
 }
 
+/// Replacements are saves like any other: of those that read the same record, and of saves that expect its version,
+/// exactly one is stored. CM-5.
+pub async fn one_of_many_replacements_wins(harness: &impl StoreHarness) {
+    let bench = Bench::new(harness).await;
+    let mut race = Race::new(&bench, [Call::Save, Call::Save]).await;
+    while race.goes_on() {
+        let first = bench.live();
+        let key = bench.stored(&first).await;
+        let records: Vec<_> = (0..CONTENDERS).map(|_| bench.live()).collect();
+        let saves = records.iter().enumerate().map(|(at, record)| {
+            let (client, record) = (race.client(at), record.clone());
+            if at.is_multiple_of(4) {
+                let expect = Expect::Version(first.version);
+                return saving(client, key, record, expect, bench.now);
+            }
+            let (replaced, now) = (first.clone(), bench.now);
+            Box::pin(
+                async move { works("replace", client.replace(&key, record, replaced, now).await) },
+            )
+        });
+        let outcomes = race.round(saves.collect()).await;
+        assert_one_winner(
+            &bench,
+            key,
+            &outcomes,
+            &records,
+            "replacements of one record",
+        )
+        .await;
+    }
+}
+
 /// A touch is a conditional write like any other: of saves and touches that expect the same version
 /// exactly one is stored. CM-5.
 pub async fn one_of_many_saves_and_touches_wins(harness: &impl StoreHarness) {

@@ -4,7 +4,7 @@ use session_core::store::{SaveOutcome, Version};
 
 use super::bench::Bench;
 use super::harness::StoreHarness;
-use super::records::{after, altered, fresh_key, fresh_version, just_before};
+use super::records::{after, altered, fresh_key, fresh_version, just_before, touched};
 use super::verdict::{assert_conflict, assert_missing, assert_same, assert_saved};
 
 /// Where nothing is expected, nothing is overwritten: a live record stays, and the answer is a conflict.
@@ -205,4 +205,73 @@ pub async fn a_conflict_carries_the_current_record(harness: &impl StoreHarness) 
         assert_conflict(&outcome, &current, "a create");
         before = current;
     }
+}
+
+/// A replacement is a save that expects the version of the record that was read, whatever else of that record may have
+/// changed. CM-5.
+pub async fn a_replacement_goes_by_the_version(harness: &impl StoreHarness) {
+    let bench = Bench::new(harness).await;
+    let mut current = bench.live();
+    let key = bench.stored(&current).await;
+    for next in [bench.live(), bench.superseded(), bench.ended()] {
+        let outcome = bench.replace(key, &next, &current, bench.now).await;
+        assert_saved(&outcome, "a replacement of what lies there");
+        bench.assert_holds(key, &next, "after a replacement").await;
+        let outcome = bench.replace(key, &bench.live(), &current, bench.now).await;
+        assert_conflict(&outcome, &next, "a replacement of what was there before");
+        bench
+            .assert_holds(key, &next, "after a replacement that conflicts")
+            .await;
+        current = next;
+    }
+
+    let first = bench.live();
+    let key = bench.stored(&first).await;
+    let touch = bench.touch_of(&first);
+    assert_saved(&bench.touch(key, touch).await, "a touch");
+    let touched = touched(&first, touch);
+    let outcome = bench.replace(key, &bench.live(), &first, bench.now).await;
+    assert_conflict(
+        &outcome,
+        &touched,
+        "a replacement of what was touched since",
+    );
+    let next = bench.live();
+    let outcome = bench.replace(key, &next, &touched, bench.now).await;
+    assert_saved(&outcome, "a replacement of what was touched");
+
+    // Another version of the library may have written the same record in other bytes.
+    let other = altered(bench.live(), |record| record.version = next.version);
+    let last = bench.live();
+    let outcome = bench.replace(key, &last, &other, bench.now).await;
+    assert_saved(
+        &outcome,
+        "a replacement of another record of the same version",
+    );
+    bench.assert_holds(key, &last, "after that").await;
+}
+
+/// A replacement never inserts, and what has expired isn't there to be replaced. CM-6, TM-2.
+pub async fn a_replacement_never_inserts(harness: &impl StoreHarness) {
+    let bench = Bench::new(harness).await;
+    let (key, absent) = (fresh_key(), bench.live());
+    let outcome = bench.replace(key, &bench.live(), &absent, bench.now).await;
+    assert_missing(&outcome, "a replacement of what isn't there");
+    bench.assert_empty(key, "after it").await;
+
+    let expired = bench.live();
+    let key = bench.stored(&expired).await;
+    let next = altered(bench.live(), |record| {
+        record.expires_at = bench.minutes(600)
+    });
+    for replaced in [&expired, &absent] {
+        let outcome = bench
+            .replace(key, &next, replaced, expired.expires_at)
+            .await;
+        assert_missing(&outcome, "a replacement of what has expired");
+    }
+    bench.assert_holds(key, &expired, "after it").await;
+    let before = just_before(expired.expires_at);
+    let outcome = bench.replace(key, &next, &expired, before).await;
+    assert_saved(&outcome, "a replacement just before the expiry");
 }

@@ -6,10 +6,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use fred::clients::Client;
 use session_axum::{Error, Session, SessionLayer};
 use session_bench_common::{COUNTER, entries};
 use session_core::SessionManager;
+use session_store_redis::redis::aio::MultiplexedConnection;
 use tower_sessions_redis_store::RedisStore;
 
 use super::{TEXT, postgres, redis, tower_sessions};
@@ -52,9 +52,11 @@ fn bare() -> Router {
         .route("/write", text())
 }
 
-fn raw(client: Client) -> Router {
-    async fn read(State(client): State<Client>) -> Result<&'static str, StatusCode> {
-        match redis::get(&client).await {
+fn raw(connection: MultiplexedConnection) -> Router {
+    async fn read(
+        State(connection): State<MultiplexedConnection>,
+    ) -> Result<&'static str, StatusCode> {
+        match redis::get(connection).await {
             true => Ok(TEXT),
             false => Err(StatusCode::NOT_FOUND),
         }
@@ -63,7 +65,7 @@ fn raw(client: Client) -> Router {
     Router::new()
         .route("/fill", get(|| async { TEXT }))
         .route("/read", get(read))
-        .with_state(client)
+        .with_state(connection)
 }
 
 fn ours(manager: SessionManager) -> Router {

@@ -1,12 +1,13 @@
-//! The client for Redis that session-store-redis is built on, for the peer that has the same, and for bare commands.
+//! Clients for Redis: the one that a peer is built on, and the one that session-store-redis is, for bare commands.
 
 use std::time::Duration;
 
 use fred::clients::Client;
-use fred::interfaces::{ClientLike as _, KeysInterface as _};
+use fred::interfaces::ClientLike as _;
 use fred::socket2::TcpKeepalive;
-use fred::types::Value;
-use fred::types::config::{Config, ConnectionConfig, Options, ReconnectPolicy, TcpConfig};
+use fred::types::config::{Config, ConnectionConfig, ReconnectPolicy, TcpConfig};
+use session_store_redis::redis::aio::MultiplexedConnection;
+use session_store_redis::redis::{self, AsyncConnectionConfig};
 
 use crate::Failure;
 
@@ -16,7 +17,7 @@ const VALUE_LEN: usize = 450;
 /// As long as the key of a session in session-store-redis.
 const KEY: &str = "session:kq3Zt8VbXw0LrNcYpHgDfJsAeUiOmT5R7x1B2v4n6M9";
 
-/// A connected client, configured as session-store-redis configures its own.
+/// A connected client for the peer, which fails as soon as session-store-redis does.
 pub(super) async fn client(url: &str) -> Result<Client, Failure> {
     let connection = ConnectionConfig {
         connection_timeout: Duration::from_secs(1),
@@ -38,28 +39,23 @@ pub(super) async fn client(url: &str) -> Result<Client, Failure> {
     Ok(client)
 }
 
-/// A client whose server has the value for [`get`].
-pub(super) async fn with_value(url: &str) -> Result<Client, Failure> {
-    let client = client(url).await?;
-    let value = "x".repeat(VALUE_LEN);
-    client
-        .set::<(), _, _>(KEY, value, None, None, false)
+/// A connection as session-store-redis has one, to a server that has the value for [`get`].
+pub(super) async fn with_value(url: &str) -> Result<MultiplexedConnection, Failure> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(2)));
+    let client = redis::Client::open(url)?;
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
         .await?;
-    Ok(client)
+    let value = "x".repeat(VALUE_LEN);
+    let mut command = redis::cmd("SET");
+    command.arg(KEY).arg(value);
+    command.exec_async(&mut connection).await?;
+    Ok(connection)
 }
 
 /// Sends the command that reads a session, and says whether the value came.
-pub(super) async fn get(client: &Client) -> bool {
-    let answer: Result<Value, _> = client.with_options(&options()).get(KEY).await;
-    answer.is_ok_and(|value| value.as_bytes().map(<[u8]>::len) == Some(VALUE_LEN))
-}
-
-/// What session-store-redis sends its commands with.
-fn options() -> Options {
-    Options {
-        max_attempts: Some(1),
-        fail_fast: true,
-        timeout: Some(Duration::from_secs(2)),
-        ..Options::default()
-    }
+pub(super) async fn get(mut connection: MultiplexedConnection) -> bool {
+    let mut command = redis::cmd("GET");
+    let answer = command.arg(KEY).query_async(&mut connection).await;
+    answer.is_ok_and(|value: Vec<u8>| value.len() == VALUE_LEN)
 }

@@ -162,8 +162,8 @@ fn all_keys_and_values(node: &Redis) -> Vec<Vec<u8>> {
             dump[#dump + 1] = hex(key) \
             if kind == 'string' then \
                 dump[#dump + 1] = hex(redis.call('GET', key)) \
-            elseif kind == 'hash' then \
-                for _, part in ipairs(redis.call('HGETALL', key)) do dump[#dump + 1] = hex(part) end \
+            elseif kind == 'zset' then \
+                for _, part in ipairs(redis.call('ZRANGE', key, 0, -1)) do dump[#dump + 1] = hex(part) end \
             else \
                 return redis.error_reply('a key of the kind ' .. kind) \
             end \

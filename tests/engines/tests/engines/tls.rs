@@ -8,12 +8,6 @@ use std::time::Duration;
 use session_core::SessionManager;
 use session_core::store::SessionStore;
 use session_store_redis::RedisStore;
-use session_store_redis::fred::prelude::{
-    Builder, Client, ClientLike as _, Config, ReconnectPolicy,
-};
-use session_store_redis::fred::rustls::pki_types::CertificateDer;
-use session_store_redis::fred::rustls::pki_types::pem::PemObject as _;
-use session_store_redis::fred::rustls::{ClientConfig, RootCertStore};
 use session_store_sqlx::{MySqlStore, PostgresStore};
 use session_test_servers::{Certificates, MariaDb, Postgres, Redis};
 use sqlx::Connection as _;
@@ -25,17 +19,18 @@ use crate::{config, request};
 /// When a client has to have given up.
 const IN_TIME: Duration = Duration::from_secs(10);
 
-/// A client that trusts the server's authority is handed in, as the documentation of the store shows. `rediss://` alone
-/// trusts the system's authorities, of which ours is none.
+/// The builder is given the authority to trust. `rediss://` alone trusts the system's authorities, of which ours is
+/// none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_is_used_through_tls_and_an_unknown_authority_is_refused() {
     let (ours, anothers) = (Certificates::make(), Certificates::make());
     let redis = Redis::start_tls(&ours, &[]);
-    let client = redis_client(&redis, &ours);
-    let connected = in_time(client.init()).await;
-    connected.expect("the authority is trusted");
-    let store = RedisStore::new(client).expect("the client connects again");
-    saves_and_loads(store).await;
+    let trusting = |authority: &Certificates| {
+        let builder = RedisStore::builder().root_certificates(authority.ca_pem().as_bytes());
+        builder.expect("these are certificates")
+    };
+    let store = in_time(trusting(&ours).connect(&redis.url())).await;
+    saves_and_loads(store.expect("the authority is trusted")).await;
     assert!(
         !answers_in_the_clear(redis.port()),
         "the server has no other port, so that what was saved was encrypted on its way"
@@ -43,28 +38,30 @@ async fn redis_is_used_through_tls_and_an_unknown_authority_is_refused() {
 
     let refused = in_time(RedisStore::connect(&redis.url())).await;
     expect_untrusted(&refused.expect_err("the system doesn't know the authority"));
-    let stranger = redis_client(&redis, &anothers);
-    let refused = in_time(stranger.init()).await;
+    let refused = in_time(trusting(&anothers).connect(&redis.url())).await;
     expect_untrusted(&refused.expect_err("it is another authority"));
+    let named = trusting(&ours).server_name("elsewhere.example").unwrap();
+    let refused = in_time(named.connect(&redis.url())).await;
+    expect_untrusted(&refused.expect_err("the certificate has another name"));
 }
 
-/// A client as the documentation of the store makes it.
-fn redis_client(redis: &Redis, trusted: &Certificates) -> Client {
-    let authority = CertificateDer::from_pem_slice(trusted.ca_pem().as_bytes());
-    let mut roots = RootCertStore::empty();
-    let added = roots.add(authority.expect("it is a certificate"));
-    added.expect("it is one of an authority");
-
-    let url = format!("redis://127.0.0.1:{}", redis.port());
-    let mut config = Config::from_url(&url).expect("it is a URL");
-    let tls = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.tls = Some(tls.into());
-    Builder::from_config(config)
-        .set_policy(ReconnectPolicy::new_exponential(0, 20, 400, 2))
-        .build()
-        .expect("a good configuration")
+/// A server that asks its clients for certificates.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_is_shown_a_certificate_of_ones_own() {
+    let ours = Certificates::make();
+    let redis = Redis::start_tls(&ours, &["--tls-auth-clients", "yes"]);
+    let trusting = || {
+        let builder = RedisStore::builder().root_certificates(ours.ca_pem().as_bytes());
+        builder.expect("these are certificates")
+    };
+    let stranger = in_time(trusting().connect(&redis.url())).await;
+    stranger.expect_err("the server knows nobody without a certificate");
+    let [chain, key] =
+        [ours.server_cert(), ours.server_key()].map(|file| std::fs::read(file).unwrap());
+    let known = trusting().client_certificate(&chain, &key);
+    let known = known.expect("these are a certificate and its key");
+    let store = in_time(known.connect(&redis.url())).await;
+    saves_and_loads(store.expect("the server knows our authority")).await;
 }
 
 fn answers_in_the_clear(port: u16) -> bool {

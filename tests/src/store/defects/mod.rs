@@ -103,6 +103,9 @@ pub(crate) enum Defect {
     CapStopsCounting,
     SampleHasExpired,
     SampleIsAlwaysTheSame,
+    ReplacementComparesBytes,
+    ReplacementUpserts,
+    ReplacementLooksFirst,
 }
 
 /// Makes stores that share one defect, or none.

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use session_core::store::{
-    DecodeError, Expect, IndexEntry, LiveRecord, Record, RecordState, SaveOptions, SaveOutcome,
-    SessionData, SessionStore, StoreError, StoreKey, Touch, UserIndex, UserKey, Version,
-    async_trait,
+    DecodeError, Expect, IndexEntry, LiveRecord, Record, RecordState, Replacing, SaveOptions,
+    SaveOutcome, SessionData, SessionStore, StoreError, StoreKey, Touch, UserIndex, UserKey,
+    Version, async_trait,
 };
 use session_core::{SessionRef, Timestamp};
 use tokio::task::yield_now;
@@ -126,6 +126,44 @@ impl SessionStore for TestStore {
             (Some(MissingIsConflict), SaveOutcome::Missing) => SaveOutcome::Conflict(None),
             (_, outcome) => outcome,
         })
+    }
+
+    fn replace<'c>(
+        &'c self,
+        key: &'c StoreKey,
+        record: Record,
+        replaced: Record,
+        now: Timestamp,
+    ) -> Replacing<'c> {
+        let options = SaveOptions::new(Expect::Version(replaced.version), now);
+        match self.defect {
+            Some(ReplacementComparesBytes) => Box::pin(async move {
+                match self.load(key, now).await? {
+                    Some(current) if current != replaced => {
+                        Ok(SaveOutcome::Conflict(Some(Box::new(current))))
+                    }
+                    _ => self.save(key, record, options).await,
+                }
+            }),
+            Some(ReplacementUpserts) => Box::pin(async move {
+                match self.save(key, record.clone(), options).await? {
+                    SaveOutcome::Missing => {
+                        let options = SaveOptions::new(Expect::Absent, now);
+                        self.save(key, record, options).await
+                    }
+                    outcome => Ok(outcome),
+                }
+            }),
+            Some(ReplacementLooksFirst) => Box::pin(async move {
+                let outcome = self.judge(key, options)?;
+                yield_now().await;
+                if outcome == SaveOutcome::Saved {
+                    self.write(key, record).await;
+                }
+                Ok(outcome)
+            }),
+            _ => self.save(key, record, options),
+        }
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {

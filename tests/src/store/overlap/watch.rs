@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use session_core::Timestamp;
 use session_core::store::{
-    AddOutcome, IndexEntry, Record, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey,
-    Touch, UserKey, async_trait,
+    AddOutcome, IndexEntry, Record, Replacing, SaveOptions, SaveOutcome, SessionStore, StoreError,
+    StoreKey, Touch, UserKey, async_trait,
 };
 
 use super::lock;
@@ -129,6 +129,19 @@ impl<S: SessionStore> SessionStore for Watched<S> {
     ) -> Result<SaveOutcome, StoreError> {
         let _under_way = self.spans.start(Call::Save);
         self.store.save(key, record, options).await
+    }
+
+    fn replace<'c>(
+        &'c self,
+        key: &'c StoreKey,
+        record: Record,
+        replaced: Record,
+        now: Timestamp,
+    ) -> Replacing<'c> {
+        Box::pin(async move {
+            let _under_way = self.spans.start(Call::Save);
+            self.store.replace(key, record, replaced, now).await
+        })
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
