@@ -172,6 +172,18 @@ mod tests {
         assert!(message(&MUTANT.replace("target", "targets")).contains("targets"));
     }
 
+    /// What the long run of the mutants would find out half an hour later.
+    #[test]
+    fn every_mutant_finds_its_place() {
+        let mutants = load().unwrap_or_default();
+        assert!(!mutants.is_empty());
+        for mutant in mutants {
+            let text = workspace::read(&workspace::root().join(&mutant.file));
+            let applied = text.and_then(|text| mutant.apply(&text));
+            assert_eq!(applied.map(drop), Ok(()), "{}", mutant.name);
+        }
+    }
+
     #[test]
     fn a_mutant_changes_the_one_place_it_names() {
         let mutants = parse(MUTANT).unwrap_or_default();
