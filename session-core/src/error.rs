@@ -35,6 +35,11 @@ pub enum ErrorKind {
     /// The user has as many sessions as one may have, and the configuration refuses another; 409. Nothing was
     /// changed.
     TooManySessions,
+    /// What is stored doesn't fit the type that the application has now, and the type knows no way to migrate it. Nothing was
+    /// changed; the application may store anew or delete what is there. 409.
+    Mismatch,
+    /// A CSRF token was needed, and the request had none that is good for its session; or it came from another site; 403.
+    Csrf,
     /// The store has no index of sessions by user, which this needs; 500.
     NoUserIndex,
     /// A value can't be turned into JSON. The session is unchanged; 500.
@@ -83,27 +88,34 @@ impl Error {
         Self::new(ErrorKind::NoMiddleware, advice)
     }
 
+    pub(crate) fn csrf(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Csrf, message)
+    }
+
     /// What kind of error this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The HTTP status that fits: 503, 413, 409 or 500.
+    /// The HTTP status that fits: 503, 413, 409, 403 or 500.
     pub fn status(&self) -> u16 {
         match self.kind() {
             ErrorKind::StoreUnavailable | ErrorKind::Conflict => 503,
             ErrorKind::PayloadTooLarge => 413,
-            ErrorKind::TooManySessions => 409,
+            ErrorKind::TooManySessions | ErrorKind::Mismatch => 409,
+            ErrorKind::Csrf => 403,
             _ => 500,
         }
     }
 
     /// A line for the client that gives nothing away.
     pub fn public_message(&self) -> &'static str {
-        match self.status() {
-            503 => "session store unavailable",
-            413 => "too large to be stored",
-            409 => "too many sessions",
+        match self.kind() {
+            ErrorKind::StoreUnavailable | ErrorKind::Conflict => "session store unavailable",
+            ErrorKind::PayloadTooLarge => "too large to be stored",
+            ErrorKind::TooManySessions => "too many sessions",
+            ErrorKind::Mismatch => "what is stored has another form; it can be replaced or deleted",
+            ErrorKind::Csrf => "the CSRF token is missing or not good any more: load the page again",
             _ => "internal server error",
         }
     }

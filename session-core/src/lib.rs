@@ -62,7 +62,8 @@ pub use protocol::SessionInfo;
 pub use random::{OsRandom, Random, RandomError};
 pub use request::{CommitStatus, Main};
 pub use session::{
-    Key, KeyName, Login, MAX_LABEL_LEN, MAX_USER_NAME_LEN, Session, SessionKey, WriteKey,
+    CsrfToken, Draft, Flash, FlashLevel, Key, KeyName, Login, MAX_FLASH_LEN, MAX_LABEL_LEN, MAX_USER_NAME_LEN,
+    Place, Session, SessionKey, Typed, TypedData, WriteKey,
 };
 pub use spawn::{Spawner, Task, TokioSpawner};
 pub use store::{SessionUser, Sweeper};

@@ -15,7 +15,9 @@ use super::policy::{Cap, Policy, WhenFull};
 use crate::error::ConfigError;
 use crate::events::{DroppedChanges, DroppedHook};
 use crate::store::Lifetime;
-use crate::transport::{CookieOptions, CookieScope, MIN_SECRET_LEN, SameSite, Secret, Transport};
+use crate::transport::{
+    CookieOptions, CookieScope, CsrfKeys, MIN_SECRET_LEN, SameSite, Secret, Transport,
+};
 
 impl SessionConfig {
     /// Starts a configuration with the secret that signs the cookie: at least 32 bytes that nobody can
@@ -358,6 +360,7 @@ impl SessionConfigBuilder {
         let excluded = patterns.collect::<Result<_, _>>()?;
         Ok(SessionConfig::new(Checked {
             transport,
+            csrf_keys: CsrfKeys::new(&self.secrets),
             policy,
             excluded,
             on_dropped: self.on_dropped,

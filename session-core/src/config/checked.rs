@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::path::PathPattern;
 use super::policy::Policy;
 use crate::events::DroppedHook;
-use crate::transport::Transport;
+use crate::transport::{CsrfKeys, Transport};
 
 /// A configuration that has passed every check. Cloning is cheap.
 #[derive(Clone)]
@@ -14,6 +14,7 @@ pub struct SessionConfig(Arc<Checked>);
 
 pub(super) struct Checked {
     pub(super) transport: Transport,
+    pub(super) csrf_keys: CsrfKeys,
     pub(super) policy: Policy,
     pub(super) excluded: Vec<PathPattern>,
     pub(super) on_dropped: Option<DroppedHook>,
@@ -39,6 +40,10 @@ impl SessionConfig {
         &self.0.transport
     }
 
+    pub(crate) fn csrf_keys(&self) -> &CsrfKeys {
+        &self.0.csrf_keys
+    }
+
     pub(crate) fn policy(&self) -> &Policy {
         &self.0.policy
     }
@@ -54,6 +59,7 @@ impl fmt::Debug for SessionConfig {
             transport,
             policy,
             excluded,
+            csrf_keys: _,
             on_dropped: _,
         } = &*self.0;
         f.debug_struct("SessionConfig")

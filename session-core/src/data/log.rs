@@ -12,8 +12,12 @@ use super::key::EscapedKey;
 use super::view::{Encoded, View};
 use crate::error::{Error, ErrorKind};
 
-/// Computes a key's new JSON from the one it has.
-pub(crate) type Recompute = Arc<dyn Fn(Option<&[u8]>) -> Result<Encoded, Error> + Send + Sync>;
+/// Computes a key's new JSON from the one it has. Without one the key goes.
+pub(crate) type Recompute =
+    Arc<dyn Fn(Option<&[u8]>) -> Result<Option<Encoded>, Error> + Send + Sync>;
+
+/// Computes several keys anew, from whatever they hold.
+pub(crate) type Recast = Arc<dyn Fn(&mut View) -> Result<(), Error> + Send + Sync>;
 
 /// One operation.
 #[derive(Clone)]
@@ -23,6 +27,11 @@ pub(crate) enum Op {
     /// Removes the value if it still is what was read.
     Take(EscapedKey<'static>, Encoded),
     Update(EscapedKey<'static>, Recompute),
+    /// Reads and changes any keys in one step. `written` are those that it changed when it first ran.
+    Atomic {
+        recast: Recast,
+        written: Arc<[EscapedKey<'static>]>,
+    },
     Clear,
 }
 
@@ -43,21 +52,22 @@ const MANY: usize = 16;
 pub(crate) struct IndexedOps {
     /// By a number that grows with each operation.
     ops: BTreeMap<u64, Op>,
-    /// The numbers of each key's operations, in ascending order.
+    /// The numbers of each key's operations, in ascending order: those since the last atomic step, which may have read
+    /// what was done before it, so that it can't be hidden any more.
     by_key: BTreeMap<EscapedKey<'static>, SmallVec<[u64; 2]>>,
     next: u64,
 }
 
 impl OpLog {
     /// Appends `op`, and takes out those whose effect it hides. That bounds the log by the number of keys,
-    /// updates apart, and gives the same result on every record. The hidden ones come back, because
+    /// updates and atomic steps apart, and gives the same result on every record. The hidden ones come back, because
     /// dropping an application's closure under a lock runs its code under the lock.
     #[must_use = "drop the hidden operations where no lock is held"]
     pub(crate) fn push(&mut self, op: Op) -> Self {
         let hidden = match &op {
             Op::Set(key, _) | Op::Delete(key) => self.remove(key),
             Op::Clear => return std::mem::replace(self, Self::of(op)),
-            Op::Take(..) | Op::Update(..) => Vec::new(),
+            Op::Take(..) | Op::Update(..) | Op::Atomic { .. } => Vec::new(),
         };
         match self {
             Self::Few(ops) => ops.push(op),
@@ -85,11 +95,14 @@ impl OpLog {
         }
     }
 
-    /// Takes the operations on `key` out.
+    /// Takes the operations on `key` out, but for those whose effect an atomic step may have read.
     fn remove(&mut self, key: &EscapedKey<'static>) -> Vec<Op> {
         match self {
             Self::Few(ops) if ops.len() < MANY => {
-                ops.extract_if(.., |op| op.key() == Some(key)).collect()
+                let last = ops.iter().rposition(|op| matches!(op, Op::Atomic { .. }));
+                let hidable = last.map_or(0, |last| last + 1)..;
+                ops.extract_if(hidable, |op| op.key() == Some(key))
+                    .collect()
             }
             Self::Few(ops) => {
                 let mut indexed = Box::new(IndexedOps::default());
@@ -124,10 +137,12 @@ impl OpLog {
         for op in self.iter() {
             match op {
                 Op::Set(key, value) => view.set(key.clone(), value.clone()),
-                Op::Update(key, _) => match seen.get(key) {
-                    Some(value) => view.set(key.clone(), value.json().into()),
-                    None => view.delete(key.clone()),
-                },
+                Op::Update(key, _) => show_as_seen(&mut view, key, seen),
+                Op::Atomic { written, .. } => {
+                    for key in written.iter() {
+                        show_as_seen(&mut view, key, seen);
+                    }
+                }
                 Op::Delete(key) => view.delete(key.clone()),
                 Op::Take(key, read) => take(&mut view, key, read),
                 Op::Clear => view.clear(),
@@ -145,9 +160,13 @@ impl OpLog {
                 Op::Clear => view.clear(),
                 Op::Update(key, recompute) => {
                     let current = view.get(key);
-                    let value = run(recompute, current.as_ref().map(ValueRef::json))?;
-                    view.set(key.clone(), value);
+                    let current = current.as_ref().map(ValueRef::json);
+                    match run(|| recompute(current))? {
+                        Some(value) => view.set(key.clone(), value),
+                        None => view.delete(key.clone()),
+                    }
                 }
+                Op::Atomic { recast, .. } => run(|| recast(view))?,
             }
         }
         Ok(())
@@ -162,8 +181,9 @@ impl Default for OpLog {
 
 impl IndexedOps {
     fn push(&mut self, op: Op) {
-        if let Some(key) = op.key() {
-            self.by_key.entry(key.clone()).or_default().push(self.next);
+        match op.key() {
+            Some(key) => self.by_key.entry(key.clone()).or_default().push(self.next),
+            None => self.by_key.clear(),
         }
         self.ops.insert(self.next, op);
         self.next += 1;
@@ -187,7 +207,7 @@ impl Op {
             Self::Set(key, _) | Self::Delete(key) | Self::Take(key, _) | Self::Update(key, _) => {
                 Some(key)
             }
-            Self::Clear => None,
+            Self::Atomic { .. } | Self::Clear => None,
         }
     }
 }
@@ -204,10 +224,18 @@ fn take(view: &mut View, key: &EscapedKey<'static>, read: &[u8]) {
     }
 }
 
-/// Runs an application's closure on a value that it hasn't seen. It may not like it.
-fn run(recompute: &Recompute, current: Option<&[u8]>) -> Result<Encoded, Error> {
+/// Leaves `key` in `view` as it was `seen`.
+fn show_as_seen(view: &mut View, key: &EscapedKey<'static>, seen: &View) {
+    match seen.get(key) {
+        Some(value) => view.set(key.clone(), value.json().into()),
+        None => view.delete(key.clone()),
+    }
+}
+
+/// Runs an application's closure on values that it hasn't seen. It may not like them.
+fn run<T>(closure: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     let conflict = "an update could not be run again on what another request had written";
-    match catch_unwind(AssertUnwindSafe(|| recompute(current))) {
+    match catch_unwind(AssertUnwindSafe(closure)) {
         Ok(result) => {
             result.map_err(|error| Error::with_source(ErrorKind::Conflict, conflict, error))
         }
@@ -230,9 +258,25 @@ mod tests {
 
     fn append(name: &str, suffix: &'static str) -> Op {
         let recompute = move |old: Option<&[u8]>| {
-            Ok([old.unwrap_or_default(), suffix.as_bytes()].concat().into())
+            let new = [old.unwrap_or_default(), suffix.as_bytes()].concat();
+            Ok(Some(new.into()))
         };
         Op::Update(key(name), Arc::new(recompute))
+    }
+
+    /// Moves what lies under one key to another.
+    fn rename(from: &'static str, to: &'static str) -> Op {
+        let recast = move |view: &mut View| {
+            if let Some(value) = view.get(&key(from)) {
+                view.set(key(to), value.json().into());
+                view.delete(key(from));
+            }
+            Ok(())
+        };
+        Op::Atomic {
+            recast: Arc::new(recast),
+            written: [key(from), key(to)].into(),
+        }
     }
 
     /// Forgetting hidden operations changes no result: every sequence of up to four operations, on every
@@ -247,6 +291,7 @@ mod tests {
             append("a", "3"),
             append("b", "4"),
             Op::Take(key("a"), b"1"[..].into()),
+            rename("a", "b"),
         ];
         let bases = [
             vec![],
@@ -275,11 +320,11 @@ mod tests {
                 sequences += 1;
             }
         }
-        assert_eq!(sequences, 3 * 2401);
+        assert_eq!(sequences, 3 * 4096);
     }
 
     /// A log with an index keeps, hides and replays what the plain rule says, whenever it got its index: a set
-    /// or a deletion hides what was done to its key before, and a clearing hides everything.
+    /// or a deletion hides what was done to its key since the last atomic step, and a clearing hides everything.
     #[test]
     fn an_index_is_invisible() {
         let mut numbers = Numbers(1);
@@ -290,8 +335,10 @@ mod tests {
             let mut plain: Vec<Op> = Vec::new();
             for nth in 0..150 {
                 let name = format!("key{}", numbers.below(names));
-                let op = match numbers.below(40) {
+                let op = match numbers.below(42) {
                     0 => Op::Clear,
+                    40 => rename("key0", "key1"),
+                    41 => rename("key1", "key2"),
                     1..=15 => set(&name, &nth.to_string()),
                     16..=22 => Op::Delete(key(&name)),
                     23..=30 => Op::Take(key(&name), b"0"[..].into()),
@@ -300,9 +347,14 @@ mod tests {
                 let hides = |earlier: &mut Op| match &op {
                     Op::Set(key, _) | Op::Delete(key) => earlier.key() == Some(key),
                     Op::Clear => true,
-                    Op::Take(..) | Op::Update(..) => false,
+                    Op::Take(..) | Op::Update(..) | Op::Atomic { .. } => false,
                 };
-                let hidden: Vec<_> = plain.extract_if(.., hides).collect();
+                let is_atomic = |op: &Op| matches!(op, Op::Atomic { .. });
+                let since = match plain.iter().rposition(is_atomic) {
+                    Some(at) if !matches!(op, Op::Clear) => at,
+                    _ => 0,
+                };
+                let hidden: Vec<_> = plain.extract_if(since.., hides).collect();
                 plain.push(op.clone());
                 assert_eq!(shown(&log.push(op)), shown(&OpLog::Few(hidden)));
                 longest = longest.max(plain.len());
@@ -311,7 +363,9 @@ mod tests {
             assert_eq!(shown(&log), shown(&plain));
             if let OpLog::Many(indexed) = &log {
                 let numbers: usize = indexed.by_key.values().map(SmallVec::len).sum();
-                assert_eq!(numbers, indexed.ops.values().filter_map(Op::key).count());
+                let newest = indexed.ops.values().rev();
+                let since = newest.take_while(|op| !matches!(op, Op::Atomic { .. }));
+                assert_eq!(numbers, since.filter_map(Op::key).count());
             }
             let mut base = View::new(SessionData::empty());
             (0..names)
@@ -341,6 +395,7 @@ mod tests {
                 Op::Update(key, recompute) => {
                     format!("update {key:?} {:?}", recompute(None).unwrap())
                 }
+                Op::Atomic { written, .. } => format!("atomic {written:?}"),
                 Op::Clear => "clear".to_owned(),
             })
             .collect()

@@ -15,5 +15,5 @@ pub use json::ParseDataError;
 pub(crate) use encoded::Piece;
 pub(crate) use encoded::ValueRef;
 pub(crate) use key::EscapedKey;
-pub(crate) use log::{Op, OpLog, Recompute};
+pub(crate) use log::{Op, OpLog, Recast, Recompute};
 pub(crate) use view::{Encoded, View};

@@ -93,6 +93,11 @@ impl View {
         self.text.0 == 0
     }
 
+    /// How long the JSON text is.
+    pub(crate) fn json_len(&self) -> usize {
+        self.text.json_len()
+    }
+
     /// How long the JSON text would be if `value` lay under `key`, and how long it is without that.
     pub(crate) fn json_len_with(&self, key: &EscapedKey<'_>, value: &[u8]) -> (usize, usize) {
         let old = match self.changes.get(key) {

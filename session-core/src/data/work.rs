@@ -59,7 +59,7 @@ fn take(key: EscapedKey<'static>) -> Op {
 }
 
 fn update(key: EscapedKey<'static>) -> Op {
-    Op::Update(key, Arc::new(|_| Ok(b"2"[..].into())))
+    Op::Update(key, Arc::new(|_| Ok(Some(b"2"[..].into()))))
 }
 
 /// Data with one value under each key.
@@ -80,6 +80,7 @@ fn record(view: &mut View, log: &mut OpLog, op: Op) {
             view.get(key);
             view.delete(key.clone());
         }
+        Op::Atomic { recast, .. } => recast(view).unwrap(),
         Op::Clear => view.clear(),
     }
     view.is_empty();

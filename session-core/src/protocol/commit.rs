@@ -43,7 +43,8 @@ impl Commit {
     /// Whether nothing but a note of activity or a new signature is at stake.
     fn is_optional(&self) -> bool {
         let is_changed = self.view.as_ref().is_none_or(View::is_changed);
-        !self.wishes.end && !self.wishes.rotates() && !is_changed
+        let Wishes { end, reserved, .. } = &self.wishes;
+        !end && !self.wishes.rotates() && !is_changed && reserved.is_empty()
     }
 }
 
@@ -91,8 +92,10 @@ async fn carry_out(io: &mut Io<'_>, commit: &mut Commit) -> Result<Outcome, Erro
         None => view.insert(run_anew(found, wishes)?),
     };
     let can_send_id = *can_send_id;
-    // A new session that is empty is never stored, unless it is somebody's.
-    let is_stored = !view.is_empty() || wishes.login.is_some();
+    // A new session that is empty is never stored, unless it is somebody's, or the library keeps something in it.
+    let is_stored = !view.is_empty()
+        || wishes.login.is_some()
+        || wishes.changed_reserved(&SessionData::empty())?.is_some();
     if wishes.end && !matches!(found, Found::Nothing) {
         // In a box, which keeps the future of every other commit below a kilobyte.
         let has_ended = Box::pin(end_all(io, found)).await?;
@@ -116,7 +119,7 @@ async fn carry_out(io: &mut Io<'_>, commit: &mut Commit) -> Result<Outcome, Erro
         }
         Found::Live(session) => update(io, session, wishes, view, can_send_id).await,
         Found::Gone(gone) if gone.is_straggler => {
-            let is_dropped = wishes.rotate || view.is_changed();
+            let is_dropped = wishes.rotate || is_stored;
             Ok(Outcome {
                 dropped: is_dropped.then_some(DropReason::Superseded),
                 ..Outcome::unchanged(found.clone())
@@ -159,7 +162,7 @@ async fn begin(
     can_send_id: bool,
 ) -> Result<Outcome, Error> {
     match can_send_id {
-        true => create(io, view.encode(), wishes.login.as_ref()).await,
+        true => create(io, view.encode(), wishes).await,
         false => Err(response_sent()),
     }
 }

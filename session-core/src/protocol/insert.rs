@@ -6,7 +6,7 @@ use super::found::{LiveSession, StoredSession};
 use super::index;
 use super::io::{Io, MAX_CONFLICTS, broken_contract, too_many_conflicts};
 use super::outcome::{ClientChange, Outcome};
-use super::wishes::LoginWish;
+use super::wishes::Wishes;
 use crate::config::Cap;
 use crate::data::SessionData;
 use crate::error::{Error, ErrorKind};
@@ -20,10 +20,11 @@ const MAX_DRAWS: u32 = 4;
 pub(super) async fn create(
     io: &mut Io<'_>,
     data: SessionData,
-    login: Option<&LoginWish>,
+    wishes: &Wishes,
 ) -> Result<Outcome, Error> {
     let mut record = LiveRecord::new(data, io.now(), io.new_reference()?);
-    if let Some(login) = login {
+    wishes.apply_to_reserved(&mut record, io.now())?;
+    if let Some(login) = &wishes.login {
         login.apply(&mut record);
     }
     record.begin_absolute(io.now(), io.policy().lifetime);

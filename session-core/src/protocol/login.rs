@@ -68,7 +68,7 @@ pub(super) async fn log_in(
     };
     for _ in 0..=MAX_CONFLICTS {
         let Some(mut old) = from else {
-            return create(io, view.encode(), Some(login)).await;
+            return create(io, view.encode(), wishes).await;
         };
         let lost = match rotate(io, &mut old, wishes, view, on_change).await? {
             Rotated::Moved(new) => {

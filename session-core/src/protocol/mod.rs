@@ -10,6 +10,7 @@
 //!   login        a user's session begins, where a visitor's was or where there was none
 //!   end          a session ends, whichever of its ids is known
 //!   index        an id is added to the list of a user's sessions, and room made for it
+//! csrf         what becomes of a session's CSRF tokens when it moves, and where a late request's are good
 //! users        a user's sessions are listed, and ended from elsewhere
 //!   look_through which entries of such a list lead to live sessions
 //! ```
@@ -18,6 +19,7 @@
 //! [`io`]. So tests can run every interleaving of them, and can drop them at every `.await`.
 
 mod commit;
+pub(crate) mod csrf;
 mod end;
 mod found;
 mod index;

@@ -64,7 +64,7 @@ pub(super) async fn rotate(
 ) -> Result<Rotated, Error> {
     // Only a login is one session more.
     let cap = io.policy().cap.filter(|_| wishes.login.is_some());
-    let mut record = moved(io, old, view, wishes);
+    let mut record = moved(io, old, view, wishes)?;
     if let Some(login) = &wishes.login
         && !login.is_of(old.user())
     {
@@ -122,7 +122,7 @@ pub(super) async fn rotate(
                         return Err(error);
                     }
                 };
-                let mut record = moved(io, &fresh, view, wishes);
+                let mut record = moved(io, &fresh, view, wishes)?;
                 // As in the index, where the entry ends with the session.
                 record.reference = new.record.reference;
                 record.absolute_from = new.record.absolute_from;
@@ -197,15 +197,21 @@ fn decide(
 }
 
 /// `source` with the request's changes, active now.
-fn moved(io: &Io<'_>, source: &StoredSession, view: &View, wishes: &Wishes) -> LiveRecord {
+fn moved(
+    io: &Io<'_>,
+    source: &StoredSession,
+    view: &View,
+    wishes: &Wishes,
+) -> Result<LiveRecord, Error> {
     let mut record = source.record.clone();
     record.data = view.encode();
+    wishes.apply_to_reserved(&mut record, io.now())?;
     if let Some(login) = &wishes.login {
         login.apply(&mut record);
         record.begin_absolute(io.now(), io.policy().lifetime);
     }
     record.last_active_at = record.last_active_at.max(io.now());
-    record
+    Ok(record)
 }
 
 /// Puts a tombstone that names `new` where `old` lies.

@@ -39,7 +39,8 @@ pub(super) async fn update(
     loop {
         let policy = io.policy();
         let is_active = session.is_touch_due(wishes.sign_anew, can_send_id, io.now(), policy);
-        let is_changed = view.is_changed();
+        let reserved = wishes.changed_reserved(session.record.reserved())?;
+        let is_changed = view.is_changed() || reserved.is_some();
         if !is_changed && !is_active {
             return Ok(Outcome::unchanged(Found::Live(session.clone())));
         }
@@ -58,6 +59,9 @@ pub(super) async fn update(
             return touch(io, session, Arc::new(next), client).await;
         }
         next.stored.record.data = view.encode();
+        if let Some(reserved) = reserved {
+            next.stored.record.set_reserved(reserved)?;
+        }
         check_payload(&next, session, policy.payload_limit)?;
         let next = Arc::new(next);
         let conflict = match io.replace(session, next.to_record()).await? {

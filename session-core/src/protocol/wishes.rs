@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::data::OpLog;
-use crate::store::{Lifetime, LiveRecord, SessionUser};
+use super::csrf;
+use crate::data::{OpLog, SessionData};
+use crate::error::Error;
+use crate::store::{Lifetime, LiveRecord, SessionUser, Timestamp};
 
 /// What a request wants of its session, in so far as no commit has seen it. It is taken as a whole when a commit
 /// begins.
@@ -19,6 +21,8 @@ pub(crate) struct Wishes {
     pub(crate) sign_anew: bool,
     /// What is to be done to the data.
     pub(crate) log: OpLog,
+    /// What is to be done to the library's own entries.
+    pub(crate) reserved: OpLog,
 }
 
 /// What a login makes of a session.
@@ -32,12 +36,51 @@ pub(crate) struct LoginWish {
 impl Wishes {
     /// Whether the handler asked for nothing. To sign an id anew isn't the handler's wish.
     pub(crate) fn is_empty(&self) -> bool {
-        self.log.is_empty() && !self.end && !self.rotates()
+        self.log.is_empty() && self.reserved.is_empty() && !self.end && !self.rotates()
     }
 
     /// Whether the session is to move to a fresh id.
     pub(crate) fn rotates(&self) -> bool {
         self.rotate || self.login.is_some()
+    }
+
+    /// The library's own entries as this request wants them, where they were `stored`; `None` if they stay as they are.
+    pub(crate) fn changed_reserved(
+        &self,
+        stored: &SessionData,
+    ) -> Result<Option<SessionData>, Error> {
+        if self.reserved.is_empty() {
+            return Ok(None);
+        }
+        let view = self.reserved.replay(stored.clone())?;
+        Ok(view.is_changed().then(|| view.encode()))
+    }
+
+    /// Does to the library's own entries what this request wants. Where the session gets a new id, they learn of that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PayloadTooLarge`](crate::ErrorKind::PayloadTooLarge) if there would be too much of them.
+    pub(super) fn apply_to_reserved(
+        &self,
+        record: &mut LiveRecord,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if let Some(reserved) = self.changed_reserved(record.reserved())? {
+            record.set_reserved(reserved)?;
+        }
+        match csrf::renewed(record.reserved(), self.renewal(), now) {
+            Some(reserved) => record.set_reserved(reserved),
+            None => Ok(()),
+        }
+    }
+
+    /// What becomes of the session's CSRF tokens.
+    pub(crate) fn renewal(&self) -> csrf::Renewal {
+        match (&self.login, self.rotate) {
+            (Some(_), _) => csrf::Renewal::Login,
+            (None, true) => csrf::Renewal::Rotation,
+            (None, false) => csrf::Renewal::None,
+        }
     }
 }
 

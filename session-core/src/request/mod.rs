@@ -16,3 +16,4 @@ pub use sessions::{Main, RequestSessions};
 pub use shared::CommitStatus;
 
 pub(crate) use shared::Shared;
+pub(crate) use state::RequestState;

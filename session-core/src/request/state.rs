@@ -6,6 +6,7 @@ use crate::config::Policy;
 use crate::data::{Op, OpLog, SessionData, View};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Done, Events};
+use crate::protocol::csrf::Renewal;
 use crate::protocol::{
     ClientChange, Commit, Found, LiveSession, LoginWish, Opened, Outcome, Wishes,
 };
@@ -21,6 +22,8 @@ pub(crate) struct RequestState {
     /// What is wanted that no commit has seen.
     pub(super) wishes: Wishes,
     pub(crate) view: View,
+    /// Grows whenever the view changes, so that whoever computed something from it without the lock finds out.
+    revision: u64,
     /// The view may show what closures gave on older data; the next commit runs the log again before it
     /// believes the view.
     view_is_stale: bool,
@@ -87,6 +90,7 @@ impl RequestState {
             loaded_at: Timestamp::default(),
             wishes: Wishes::default(),
             view: View::new(SessionData::empty()),
+            revision: 0,
             view_is_stale: false,
             phase: CommitPhase::Idle,
             is_abandoned: false,
@@ -139,12 +143,24 @@ impl RequestState {
         } = &self.wishes;
         let rotates = *rotate && matches!(self.found, Found::Live(_));
         let ends = *end && !matches!(self.found, Found::Nothing);
-        rotates || ends || login.is_some() || self.view.is_changed()
+        let is_reserved_changed = || {
+            let stored = self.live().map(|live| live.record.reserved().clone());
+            let changed = self
+                .wishes
+                .changed_reserved(&stored.unwrap_or_else(SessionData::empty));
+            !matches!(changed, Ok(None))
+        };
+        rotates || ends || login.is_some() || self.view.is_changed() || is_reserved_changed()
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Notes `op`, which `apply` does to the view.
     pub(crate) fn record(&mut self, op: Op, apply: impl FnOnce(&mut View)) -> Recorded {
         apply(&mut self.view);
+        self.revision += 1;
         let hidden = match self.is_abandoned {
             true => OpLog::of(op),
             false => self.wishes.log.push(op),
@@ -153,6 +169,30 @@ impl RequestState {
             hidden,
             came_too_late: self.is_abandoned,
         }
+    }
+
+    /// The library's own entries as this request wants them. Their operations are the library's, and run under the lock.
+    pub(crate) fn reserved(&self) -> Result<View, Error> {
+        let stored = self.live().map(|live| live.record.reserved().clone());
+        let stored = stored.unwrap_or_else(SessionData::empty);
+        self.wishes.reserved.replay(stored)
+    }
+
+    /// Notes what is to be done to the library's own entries.
+    pub(crate) fn record_reserved(&mut self, op: Op) -> Recorded {
+        let hidden = match self.is_abandoned {
+            true => OpLog::of(op),
+            false => self.wishes.reserved.push(op),
+        };
+        Recorded {
+            hidden,
+            came_too_late: self.is_abandoned,
+        }
+    }
+
+    /// What becomes of the session's CSRF tokens, if the request ended now.
+    pub(crate) fn renewal(&self) -> Renewal {
+        self.wishes.renewal()
     }
 
     pub(crate) fn rotate(&mut self) {
@@ -170,6 +210,9 @@ impl RequestState {
             },
         };
         if !self.is_abandoned {
+            if is_anothers {
+                self.wishes.reserved = OpLog::of(Op::Clear);
+            }
             self.wishes.login = Some(login);
         }
         recorded
@@ -178,6 +221,7 @@ impl RequestState {
     /// Ends the session: what was wanted before counts no more. Returns what can be dropped once the lock is gone.
     pub(crate) fn end(&mut self) -> Wishes {
         self.view = View::new(SessionData::empty());
+        self.revision += 1;
         let end = Wishes {
             end: true,
             sign_anew: self.wishes.sign_anew,
@@ -288,6 +332,7 @@ impl RequestState {
         // Closures don't run under the lock: the view shows what they gave when they were first
         // run, and the next commit runs them again before it believes that.
         self.view = self.wishes.log.project(&self.view, data);
+        self.revision += 1;
         self.view_is_stale = !self.wishes.log.is_empty();
         self.phase = CommitPhase::Idle;
         Ok(())

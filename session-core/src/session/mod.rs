@@ -1,5 +1,8 @@
 //! What handlers call.
 
+mod csrf;
+mod draft;
+mod flash;
 mod key;
 mod lifecycle;
 mod login;
@@ -8,9 +11,14 @@ mod login;
     reason = "the folder is named after what it is about"
 )]
 mod session;
+mod typed;
 mod users;
 mod values;
 
+pub use csrf::CsrfToken;
+pub use draft::Draft;
+pub use flash::{Flash, FlashLevel, MAX_FLASH_LEN};
 pub use key::{Key, KeyName, SessionKey, WriteKey};
 pub use login::{Login, MAX_LABEL_LEN, MAX_USER_NAME_LEN};
 pub use session::Session;
+pub use typed::{Place, Typed, TypedData};

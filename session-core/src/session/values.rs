@@ -10,10 +10,11 @@ use super::key::{KeyName, SessionKey, WriteKey};
 use super::session::Session;
 use crate::data::{Encoded, EscapedKey, Op, Recompute, ValueRef, View};
 use crate::error::{Error, ErrorKind};
+use crate::request::Shared;
 
 /// How often the closure of an `update` is run again because the value changed meanwhile: by another task
 /// of the same request, or by the closure itself.
-const MAX_RERUNS: u32 = 64;
+pub(super) const MAX_RERUNS: u32 = 64;
 
 impl<E: From<Error>> Session<E> {
     /// The value under `key`; `None` if there is none. Parses that value and no other.
@@ -48,7 +49,7 @@ impl<E: From<Error>> Session<E> {
         let value = encode(&value)?;
         let recorded = {
             let mut state = self.shared.state();
-            let growth = self.check_growth(state.view.json_len_with(&key, &value));
+            let growth = check_growth(&self.shared, state.view.json_len_with(&key, &value));
             growth.map(|()| {
                 let op = Op::Set(key.clone(), value.clone());
                 state.record(op, |view| view.set(key, value))
@@ -210,7 +211,7 @@ impl<E: From<Error>> Session<E> {
             return Ok(false);
         }
         if let Some(value) = &after {
-            self.check_growth(state.view.json_len_with(key, value))?;
+            check_growth(&self.shared, state.view.json_len_with(key, value))?;
         }
         let owned = key.reborrow().into_owned();
         let recorded = state.record(op, |view| match after {
@@ -221,19 +222,23 @@ impl<E: From<Error>> Session<E> {
         recorded.settle(self.shared.events());
         Ok(true)
     }
-
-    fn check_growth(&self, (len, old_len): (usize, usize)) -> Result<(), Error> {
-        let limit = self.shared.manager().config().policy().payload_limit;
-        if len > limit && len > old_len {
-            let message =
-                format!("the session would take {len} bytes of JSON; its limit is {limit}");
-            return Err(Error::new(ErrorKind::PayloadTooLarge, message));
-        }
-        Ok(())
-    }
 }
 
-fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+/// # Errors
+/// [`ErrorKind::PayloadTooLarge`] if a session grows beyond its limit. One that is beyond it already may shrink.
+pub(super) fn check_growth(
+    shared: &Shared,
+    (len, old_len): (usize, usize),
+) -> Result<(), Error> {
+    let limit = shared.manager().config().policy().payload_limit;
+    if len > limit && len > old_len {
+        let message = format!("the session would take {len} bytes of JSON; its limit is {limit}");
+        return Err(Error::new(ErrorKind::PayloadTooLarge, message));
+    }
+    Ok(())
+}
+
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     #[cfg(test)]
     tests::PARSED_BYTES.with(|parsed| parsed.set(parsed.get() + json.len()));
     // serde_json's own message would quote the value, so that it isn't kept as a source.
@@ -246,7 +251,7 @@ fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     })
 }
 
-fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, Error> {
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, Error> {
     let mut json = SmallVec::<[u8; 128]>::new();
     match serde_json::to_writer(&mut json, value) {
         Ok(()) => Ok(Encoded::from(&*json)),
@@ -265,7 +270,7 @@ where
     F: Fn(Option<T>) -> Result<T, X> + Send + Sync + 'static,
 {
     Arc::new(move |json| match f(json.map(parse).transpose()?) {
-        Ok(value) => encode(&value),
+        Ok(value) => Ok(Some(encode(&value)?)),
         Err(_) => Err(Error::new(
             ErrorKind::Conflict,
             "the update refused the fresh value",
@@ -273,7 +278,7 @@ where
     })
 }
 
-fn reentrant() -> Error {
+pub(super) fn reentrant() -> Error {
     Error::new(
         ErrorKind::Reentrant,
         "the value kept changing while its update was computed",

@@ -3,6 +3,7 @@
 //! Nothing outside of this folder knows that it is a cookie, the names of options apart.
 
 mod cookie;
+mod csrf_keys;
 mod headers;
 mod scan;
 mod scope;
@@ -20,6 +21,7 @@ pub use headers::{CookieHeaders, RequestHeader, RequestHeaders, ResponseHeader, 
 pub use secret::{MIN_SECRET_LEN, Secret};
 
 pub(crate) use cookie::CookieOptions;
+pub(crate) use csrf_keys::{CsrfKeys, Pad, Unmasked};
 pub(crate) use scope::CookieScope;
 pub(crate) use sign::Verified;
 

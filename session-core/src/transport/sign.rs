@@ -39,7 +39,7 @@ const _: () = assert!(
     "the value has no padding and no spare bits"
 );
 
-const HKDF_SALT: &[u8] = b"session-core v1";
+pub(super) const HKDF_SALT: &[u8] = b"session-core v1";
 const MAC_KEY_LABEL: &[u8] = b"cookie mac key";
 const KEY_ID_LABEL: &[u8] = b"cookie key id";
 
@@ -192,7 +192,7 @@ const _: () = assert!(
 
 /// Whether the tags are the same, in a time that doesn't depend on how much of them is. Byte by byte, `subtle`
 /// takes several times as long.
-fn is_equal(tag: &[u8; TAG_LEN], other: &[u8]) -> bool {
+pub(super) fn is_equal(tag: &[u8; TAG_LEN], other: &[u8]) -> bool {
     let (words, other_words) = (tag.as_chunks::<8>().0, other.as_chunks::<8>().0);
     let pairs = words.iter().zip(other_words);
     let difference = pairs.fold(0, |difference, (word, other)| {
@@ -205,12 +205,12 @@ fn is_equal(tag: &[u8; TAG_LEN], other: &[u8]) -> bool {
     clippy::expect_used,
     reason = "HKDF-SHA256 fails only above 255 * 32 bytes; these outputs are 32 at most"
 )]
-fn fill(derive: &Hkdf<Sha256>, label: &[u8], output: &mut [u8]) {
+pub(super) fn fill(derive: &Hkdf<Sha256>, label: &[u8], output: &mut [u8]) {
     derive.expand(label, output).expect("the output is short");
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-fn new_mac(key: &[u8; 32]) -> Hmac<Sha256> {
+pub(super) fn new_mac(key: &[u8; 32]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("every key length is valid")
 }
 
