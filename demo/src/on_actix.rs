@@ -13,7 +13,7 @@ use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, FromRequest as _, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::stream;
-use session_actix::{Session, SessionManager, SessionMiddleware};
+use session_actix::{CsrfMiddleware, Session, SessionManager, SessionMiddleware};
 use session_conformance::app::{self, Answer, Ending, Task};
 
 use crate::SHUTDOWN_TIME;
@@ -27,9 +27,12 @@ pub(crate) async fn serve(
     // Made here, and not in the closure, which runs once for each worker.
     let sessions = SessionMiddleware::from_manager(sessions)
         .on_error(|error| respond(Answer::session_error(error)));
+    let csrf = CsrfMiddleware::new(app::csrf_config())
+        .on_refused(|error| respond(Answer::session_error(error)));
     let application = move || {
         App::new()
             .wrap(from_fn(fail_inside))
+            .wrap(csrf.clone())
             .wrap(sessions.clone())
             .default_service(web::to(handle))
     };

@@ -11,7 +11,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::{RequestPartsExt as _, Router};
 use futures_util::stream;
-use session_axum::{Error, Session, SessionLayer, SessionManager};
+use session_axum::{CsrfLayer, Error, Session, SessionLayer, SessionManager};
 use session_conformance::app::{self, Answer, Ending, Task};
 
 /// Serves the demo until `stop` completes, and the requests that are under way then.
@@ -29,9 +29,12 @@ pub(crate) async fn serve(
 fn application(sessions: SessionManager) -> Router {
     let sessions = SessionLayer::from_manager(sessions)
         .on_error(|error| respond(Answer::session_error(error)));
+    let csrf = CsrfLayer::new(app::csrf_config())
+        .on_refused(|error| respond(Answer::session_error(error)));
     Router::new()
         .fallback(handle)
         .layer(from_fn(fail_inside))
+        .layer(csrf)
         .layer(sessions)
 }
 

@@ -12,7 +12,7 @@ use poem::{
     Server,
 };
 use session_conformance::app::{self, Answer, Ending, Task};
-use session_poem::{Session, SessionManager, SessionMiddleware};
+use session_poem::{CsrfMiddleware, Session, SessionManager, SessionMiddleware};
 
 use crate::SHUTDOWN_TIME;
 
@@ -24,7 +24,9 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let sessions = SessionMiddleware::from_manager(sessions)
         .on_error(|error| respond(Answer::session_error(error)));
-    let application = make(handle).around(fail_inside).with(sessions);
+    let csrf = CsrfMiddleware::new(app::csrf_config())
+        .on_refused(|error| respond(Answer::session_error(error)));
+    let application = make(handle).around(fail_inside).with(csrf).with(sessions);
     Server::new_with_acceptor(TcpAcceptor::from_std(listener)?)
         .run_with_graceful_shutdown(application, stop, Some(SHUTDOWN_TIME))
         .await

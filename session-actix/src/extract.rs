@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
 use actix_web::guard::GuardContext;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use session_core::ErrorKind;
 use session_core::adapter::{Load, RequestSessions, SessionHandle};
+use session_core::{ErrorKind, TypedData};
 
 use crate::Error;
 use crate::headers::OfRequest;
@@ -68,6 +68,61 @@ impl<N> Future for Extracting<N> {
 impl<N> fmt::Debug for Extracting<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Extracting").finish_non_exhaustive()
+    }
+}
+
+session_core::adapter::typed_newtype! {
+    /// The request's session, seen as a struct of the application's; its methods are those of [`session_core::Typed`].
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use session_actix::{Place, Typed, TypedData};
+    ///
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// struct Cart {
+    ///     articles: Vec<u32>,
+    /// }
+    ///
+    /// impl TypedData for Cart {
+    ///     const PLACE: Place = Place::Key("cart");
+    /// }
+    ///
+    /// async fn add(cart: Typed<Cart>) -> actix_web::Result<String> {
+    ///     let cart = cart.update(|cart| {
+    ///         let mut cart = cart.unwrap_or_default();
+    ///         cart.articles.push(7);
+    ///         cart
+    ///     })?;
+    ///     Ok(format!("{} articles", cart.articles.len()))
+    /// }
+    /// # let _ = actix_web::web::post().to(add);
+    /// ```
+    Typed, Error
+}
+
+impl<T: TypedData, N: 'static> FromRequest for Typed<T, N> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let session = Session::<N>::from_request(request, payload);
+        Box::pin(async move { Ok(Self::from_core((*session.await?).clone())) })
+    }
+}
+
+session_core::adapter::csrf_token_newtype! {
+    /// A CSRF token of the request's session, for a form or a script in the response: see
+    /// [`CsrfMiddleware`](crate::CsrfMiddleware), and [`session_core::CsrfToken`]. A visitor without a session gets one.
+    CsrfToken
+}
+
+impl<N: 'static> FromRequest for CsrfToken<N> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let session = Session::<N>::from_request(request, payload);
+        Box::pin(async move { Ok(Self::from_core(session.await?.csrf_token()?)) })
     }
 }
 

@@ -83,14 +83,16 @@
 //! At shutdown, when the server has stopped, [`SessionMiddleware::manager`] gives what waits for them:
 //! [`drain`](session_core::SessionManager::drain).
 
+mod csrf;
 mod error;
 mod extract;
 mod future;
 mod headers;
 mod middleware;
 
+pub use csrf::{CsrfMiddleware, CsrfService};
 pub use error::{Error, InnerError};
-pub use extract::{Extracting, Session, SessionExt};
+pub use extract::{CsrfToken, Extracting, Session, SessionExt, Typed};
 pub use future::ResponseFuture;
 pub use middleware::{SessionMiddleware, SessionService};
 /// The core, whose names are here too.

@@ -1,7 +1,9 @@
 //! The extractor.
 
+use axum::RequestPartsExt as _;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
+use session_core::TypedData;
 use session_core::adapter::RequestSessions;
 
 use crate::Error;
@@ -46,5 +48,58 @@ impl<S: Sync, N: 'static> OptionalFromRequestParts<S> for Session<N> {
         };
         let session = handle.load(&parts.headers).await?;
         Ok(Some(Self::from_core(session)))
+    }
+}
+
+session_core::adapter::typed_newtype! {
+    /// The request's session, seen as a struct of the application's; its methods are those of [`session_core::Typed`].
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use session_axum::{Error, Place, Typed, TypedData};
+    ///
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// struct Cart {
+    ///     articles: Vec<u32>,
+    /// }
+    ///
+    /// impl TypedData for Cart {
+    ///     const PLACE: Place = Place::Key("cart");
+    /// }
+    ///
+    /// async fn add(cart: Typed<Cart>) -> Result<String, Error> {
+    ///     let cart = cart.update(|cart| {
+    ///         let mut cart = cart.unwrap_or_default();
+    ///         cart.articles.push(7);
+    ///         cart
+    ///     })?;
+    ///     Ok(format!("{} articles", cart.articles.len()))
+    /// }
+    /// # let _ = axum::Router::<()>::new().route("/", axum::routing::post(add));
+    /// ```
+    Typed, Error
+}
+
+impl<S: Sync, T: TypedData, N: 'static> FromRequestParts<S> for Typed<T, N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let session: Session<N> = parts.extract().await?;
+        Ok(Self::from_core((*session).clone()))
+    }
+}
+
+session_core::adapter::csrf_token_newtype! {
+    /// A CSRF token of the request's session, for a form or a script in the response: see
+    /// [`CsrfLayer`](crate::CsrfLayer), and [`session_core::CsrfToken`]. A visitor without a session gets one.
+    CsrfToken
+}
+
+impl<S: Sync, N: 'static> FromRequestParts<S> for CsrfToken<N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let session: Session<N> = parts.extract().await?;
+        Ok(Self::from_core(session.csrf_token()?))
     }
 }

@@ -69,14 +69,16 @@
 //! axum's handlers can't fail, only answer. A `tower` service inside the layer can: what it wanted of the
 //! session is committed, but its `Err` has no headers that could carry the cookie.
 
+mod csrf;
 mod error;
 mod extract;
 mod future;
 mod layer;
 mod path;
 
+pub use csrf::{CsrfLayer, CsrfService};
 pub use error::Error;
-pub use extract::Session;
+pub use extract::{CsrfToken, Session, Typed};
 pub use future::ResponseFuture;
 pub use layer::{SessionLayer, SessionService};
 /// The core, whose names are here too.

@@ -115,7 +115,9 @@ impl Error {
             ErrorKind::PayloadTooLarge => "too large to be stored",
             ErrorKind::TooManySessions => "too many sessions",
             ErrorKind::Mismatch => "what is stored has another form; it can be replaced or deleted",
-            ErrorKind::Csrf => "the CSRF token is missing or not good any more: load the page again",
+            ErrorKind::Csrf => {
+                "the CSRF token is missing or not good any more: load the page again"
+            }
             _ => "internal server error",
         }
     }

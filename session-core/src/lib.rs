@@ -49,10 +49,10 @@ mod time;
 mod transport;
 
 pub use config::{
-    DEFAULT_ABSOLUTE_TIMEOUT, DEFAULT_CLOCK_TOLERANCE, DEFAULT_GRACE, DEFAULT_MAX_AGE,
-    DEFAULT_MAX_SESSIONS_PER_USER, DEFAULT_PAYLOAD_LIMIT, DEFAULT_REMEMBER_ABSOLUTE_TIMEOUT,
-    DEFAULT_REMEMBER_MAX_AGE, DEFAULT_STORE_TIMEOUT, MAX_PAYLOAD_LIMIT, SessionConfig,
-    SessionConfigBuilder, WhenFull,
+    CsrfConfig, CsrfConfigBuilder, DEFAULT_ABSOLUTE_TIMEOUT, DEFAULT_CLOCK_TOLERANCE,
+    DEFAULT_GRACE, DEFAULT_MAX_AGE, DEFAULT_MAX_SESSIONS_PER_USER, DEFAULT_PAYLOAD_LIMIT,
+    DEFAULT_REMEMBER_ABSOLUTE_TIMEOUT, DEFAULT_REMEMBER_MAX_AGE, DEFAULT_STORE_TIMEOUT,
+    MAX_PAYLOAD_LIMIT, SessionConfig, SessionConfigBuilder, WhenFull,
 };
 pub use error::{ConfigError, Error, ErrorKind};
 pub use events::{DropReason, DroppedChanges};
@@ -62,8 +62,8 @@ pub use protocol::SessionInfo;
 pub use random::{OsRandom, Random, RandomError};
 pub use request::{CommitStatus, Main};
 pub use session::{
-    CsrfToken, Draft, Flash, FlashLevel, Key, KeyName, Login, MAX_FLASH_LEN, MAX_LABEL_LEN, MAX_USER_NAME_LEN,
-    Place, Session, SessionKey, Typed, TypedData, WriteKey,
+    CsrfToken, Draft, Flash, FlashLevel, Key, KeyName, Login, MAX_FLASH_LEN, MAX_LABEL_LEN,
+    MAX_USER_NAME_LEN, Place, Session, SessionKey, Typed, TypedData, WriteKey,
 };
 pub use spawn::{Spawner, Task, TokioSpawner};
 pub use store::{SessionUser, Sweeper};

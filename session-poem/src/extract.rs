@@ -1,6 +1,7 @@
 //! The extractor.
 
 use poem::{FromRequest, Request, RequestBody};
+use session_core::TypedData;
 use session_core::adapter::RequestSessions;
 
 use crate::Error;
@@ -30,6 +31,56 @@ impl<'a, N: 'static> FromRequest<'a> for Session<N> {
         };
         let session = handle.load(request.headers()).await;
         Ok(Self::from_core(session.map_err(Error::from)?))
+    }
+}
+
+session_core::adapter::typed_newtype! {
+    /// The request's session, seen as a struct of the application's; its methods are those of [`session_core::Typed`].
+    ///
+    /// ```
+    /// use poem::handler;
+    /// use serde::{Deserialize, Serialize};
+    /// use session_poem::{Place, Typed, TypedData};
+    ///
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// struct Cart {
+    ///     articles: Vec<u32>,
+    /// }
+    ///
+    /// impl TypedData for Cart {
+    ///     const PLACE: Place = Place::Key("cart");
+    /// }
+    ///
+    /// #[handler]
+    /// async fn add(cart: Typed<Cart>) -> poem::Result<String> {
+    ///     let cart = cart.update(|cart| {
+    ///         let mut cart = cart.unwrap_or_default();
+    ///         cart.articles.push(7);
+    ///         cart
+    ///     })?;
+    ///     Ok(format!("{} articles", cart.articles.len()))
+    /// }
+    /// ```
+    Typed, Error
+}
+
+impl<'a, T: TypedData, N: 'static> FromRequest<'a> for Typed<T, N> {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let session = Session::<N>::from_request(request, body).await?;
+        Ok(Self::from_core((*session).clone()))
+    }
+}
+
+session_core::adapter::csrf_token_newtype! {
+    /// A CSRF token of the request's session, for a form or a script in the response: see
+    /// [`CsrfMiddleware`](crate::CsrfMiddleware), and [`session_core::CsrfToken`]. A visitor without a session gets one.
+    CsrfToken
+}
+
+impl<'a, N: 'static> FromRequest<'a> for CsrfToken<N> {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let session = Session::<N>::from_request(request, body).await?;
+        Ok(Self::from_core(session.csrf_token()?))
     }
 }
 

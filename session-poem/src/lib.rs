@@ -86,12 +86,14 @@
 //! At shutdown, when the server has stopped, [`SessionMiddleware::manager`] gives what waits for them:
 //! [`drain`](session_core::SessionManager::drain).
 
+mod csrf;
 mod error;
 mod extract;
 mod middleware;
 
+pub use csrf::{CsrfEndpoint, CsrfMiddleware};
 pub use error::{Error, InnerError};
-pub use extract::Session;
+pub use extract::{CsrfToken, Session, Typed};
 pub use middleware::{SessionEndpoint, SessionMiddleware};
 /// The core, whose names are here too.
 pub use session_core;

@@ -71,13 +71,17 @@
 //! }
 //! ```
 
+mod csrf;
 mod middleware;
 mod newtypes;
 
+pub use crate::newtype_of_csrf_token as csrf_token_newtype;
 pub use crate::newtype_of_error as error_newtype;
 pub use crate::newtype_of_session as session_newtype;
+pub use crate::newtype_of_typed as typed_newtype;
 pub use crate::request::{Finished, Load, RequestSessions, Run, SessionHandle};
 pub use crate::transport::{
     CookieHeaders, RequestHeader, RequestHeaders, ResponseHeader, ResponseHeaders,
 };
+pub use csrf::{CsrfMiddleware, CsrfStep, MAX_CSRF_FORM_LEN};
 pub use middleware::{Middleware, OnError};

@@ -82,3 +82,94 @@ macro_rules! newtype_of_session {
         }
     };
 }
+
+/// Defines an adapter's extractor of a [`Typed`](crate::Typed) session: a newtype that derefs to it.
+/// `Typed::from_core` makes one, inside the adapter.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! newtype_of_typed {
+    ($(#[$attribute:meta])* $name:ident, $error:ty) => {
+        $(#[$attribute])*
+        pub struct $name<T, N = $crate::Main> {
+            typed: $crate::Typed<T, $error>,
+            name: ::std::marker::PhantomData<fn() -> N>,
+        }
+
+        impl<T: $crate::TypedData, N> $name<T, N> {
+            #[allow(dead_code, reason = "the extractor that calls it is the adapter's")]
+            pub(crate) fn from_core(session: $crate::Session<$error>) -> Self {
+                Self {
+                    typed: $crate::Typed::new(session),
+                    name: ::std::marker::PhantomData,
+                }
+            }
+        }
+
+        impl<T, N> ::std::clone::Clone for $name<T, N> {
+            fn clone(&self) -> Self {
+                Self {
+                    typed: ::std::clone::Clone::clone(&self.typed),
+                    name: ::std::marker::PhantomData,
+                }
+            }
+        }
+
+        impl<T, N> ::std::fmt::Debug for $name<T, N> {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Debug::fmt(&self.typed, f)
+            }
+        }
+
+        impl<T, N> ::std::ops::Deref for $name<T, N> {
+            type Target = $crate::Typed<T, $error>;
+
+            fn deref(&self) -> &Self::Target {
+                &self.typed
+            }
+        }
+    };
+}
+
+/// Defines an adapter's extractor of a [`CsrfToken`](crate::CsrfToken): a newtype that derefs to it.
+/// `CsrfToken::from_core` makes one, inside the adapter.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! newtype_of_csrf_token {
+    ($(#[$attribute:meta])* $name:ident) => {
+        $(#[$attribute])*
+        pub struct $name<N = $crate::Main> {
+            token: $crate::CsrfToken,
+            name: ::std::marker::PhantomData<fn() -> N>,
+        }
+
+        impl<N> $name<N> {
+            #[allow(dead_code, reason = "the extractor that calls it is the adapter's")]
+            pub(crate) fn from_core(token: $crate::CsrfToken) -> Self {
+                Self {
+                    token,
+                    name: ::std::marker::PhantomData,
+                }
+            }
+        }
+
+        impl<N> ::std::fmt::Display for $name<N> {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Display::fmt(&self.token, f)
+            }
+        }
+
+        impl<N> ::std::fmt::Debug for $name<N> {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Debug::fmt(&self.token, f)
+            }
+        }
+
+        impl<N> ::std::ops::Deref for $name<N> {
+            type Target = $crate::CsrfToken;
+
+            fn deref(&self) -> &Self::Target {
+                &self.token
+            }
+        }
+    };
+}

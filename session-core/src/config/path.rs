@@ -2,9 +2,9 @@
 
 use crate::error::ConfigError;
 
-/// A path without a session.
-#[derive(Debug)]
-pub(super) struct PathPattern {
+/// A path, or all below one: those without a session, for example.
+#[derive(Clone, Debug)]
+pub(crate) struct PathPattern {
     path: String,
     and_below: bool,
 }
@@ -18,7 +18,7 @@ impl PathPattern {
         let starts = path.starts_with('/') || (and_below && path.is_empty());
         if !starts || path.contains(['*', '?', '#']) {
             return Err(ConfigError::new(format!(
-                "excluded path {pattern:?} is not usable: write \"/health\" for one path \
+                "path {pattern:?} is not usable: write \"/health\" for one path \
                  or \"/static/*\" for everything below one"
             )));
         }
@@ -28,7 +28,7 @@ impl PathPattern {
         })
     }
 
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         match path.strip_prefix(&self.path) {
             Some(rest) => rest.is_empty() || (self.and_below && rest.starts_with('/')),
             None => false,

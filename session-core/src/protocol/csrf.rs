@@ -231,7 +231,10 @@ mod tests {
         let logged_in = renewed(&reserved, Renewal::Login, at(1_000)).unwrap();
         assert!(!good(&logged_in, 1_000).contains(&first));
         assert_eq!(renewed(&reserved, Renewal::None, at(1_000)), None);
-        assert_eq!(renewed(&SessionData::empty(), Renewal::Login, at(1_000)), None);
+        assert_eq!(
+            renewed(&SessionData::empty(), Renewal::Login, at(1_000)),
+            None
+        );
     }
 
     /// Requests that ask for the first token side by side each keep theirs.

@@ -69,7 +69,9 @@ impl<E: From<Error>> Session<E> {
         let policy = self.shared.manager().config().policy();
         let keys = self.shared.manager().config().csrf_keys();
         let is_good = Unmasked::of(token.as_bytes()).is_some_and(|token| {
-            let mut seeds = entry.good_seeds(self.shared.now(), policy.window).into_iter();
+            let mut seeds = entry
+                .good_seeds(self.shared.now(), policy.window)
+                .into_iter();
             seeds.any(|seed| keys.is_of(&token, &seed.bytes, seed.generation))
         });
         match is_good {

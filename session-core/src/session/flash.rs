@@ -233,8 +233,9 @@ impl<E: From<Error>> Session<E> {
 
 fn check_len(len: usize) -> Result<(), Error> {
     if len > MAX_FLASH_LEN {
-        let message =
-            format!("the flash messages would take {len} bytes of JSON; their limit is {MAX_FLASH_LEN}");
+        let message = format!(
+            "the flash messages would take {len} bytes of JSON; their limit is {MAX_FLASH_LEN}"
+        );
         return Err(Error::new(ErrorKind::PayloadTooLarge, message));
     }
     Ok(())

@@ -124,10 +124,7 @@ impl<T: TypedData, E: From<Error>> Typed<T, E> {
     ///
     /// # Errors
     /// As [`get`](Self::get) and [`set`](Self::set); nothing is changed then.
-    pub fn update(
-        &self,
-        change: impl Fn(Option<T>) -> T + Send + Sync + 'static,
-    ) -> Result<T, E> {
+    pub fn update(&self, change: impl Fn(Option<T>) -> T + Send + Sync + 'static) -> Result<T, E> {
         self.try_update(move |data| Ok(change(data)))
     }
 

@@ -226,10 +226,7 @@ impl<E: From<Error>> Session<E> {
 
 /// # Errors
 /// [`ErrorKind::PayloadTooLarge`] if a session grows beyond its limit. One that is beyond it already may shrink.
-pub(super) fn check_growth(
-    shared: &Shared,
-    (len, old_len): (usize, usize),
-) -> Result<(), Error> {
+pub(super) fn check_growth(shared: &Shared, (len, old_len): (usize, usize)) -> Result<(), Error> {
     let limit = shared.manager().config().policy().payload_limit;
     if len > limit && len > old_len {
         let message = format!("the session would take {len} bytes of JSON; its limit is {limit}");

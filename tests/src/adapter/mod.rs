@@ -11,6 +11,7 @@
 
 mod clock;
 mod cookies;
+mod everyday;
 mod failures;
 mod harness;
 mod headers;
@@ -27,6 +28,7 @@ mod visitor;
 
 pub use clock::TestClock;
 pub use cookies::*;
+pub use everyday::*;
 pub use failures::*;
 pub use harness::{AdapterHarness, SECRET};
 pub use headers::*;
@@ -143,6 +145,15 @@ macro_rules! __adapter_checks {
             the_content_type_of_a_request_is_ignored
             increments_count_and_refuse
             a_session_over_its_cap_is_refused
+
+            a_flash_message_is_seen_once
+            too_long_a_flash_message_is_a_413
+            flash_messages_left_at_once_all_arrive
+            a_csrf_token_is_asked_for
+            a_login_renews_the_csrf_token
+            a_rotation_renews_the_csrf_token_slowly
+            values_move_in_one_step
+            a_profile_is_of_its_type
 
             what_cannot_be_read_is_a_400
             a_body_over_2_mib_is_a_413

@@ -35,7 +35,7 @@ impl Race {
     }
 
     /// A visitor with a session of their own, in which `n` is 0.
-    async fn visitor(&mut self) -> Visitor {
+    pub(super) async fn visitor(&mut self) -> Visitor {
         let newcomer = self.scene.visitor();
         let mut visitor = self.next(&newcomer);
         let ok = json!({"ok": true});

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use session_core::{Error, Login, Session, SessionInfo, SessionRef, Timestamp};
+use session_core::{Error, Flash, Login, Session, SessionInfo, SessionRef, Timestamp};
 
+use super::profile::{self, Profile};
 use super::{Answer, Ending, SessionError};
 
 /// What a request does with its session, with everything that it needs read and checked.
@@ -22,6 +23,19 @@ pub(super) enum Action {
     /// Sends as many lines.
     Stream(u32),
     Login(Login),
+    Flash(Flash),
+    /// Shows the messages, which are gone then.
+    Flashes,
+    CsrfToken,
+    /// Takes an amount from one value and adds it to another.
+    Move {
+        from: String,
+        to: String,
+        n: i64,
+    },
+    Profile,
+    SetProfile(Profile),
+    DeleteProfile,
     Sessions,
     EndSession(SessionRef),
     /// Ends the user's other sessions, or all.
@@ -76,6 +90,19 @@ impl Action {
                 session.login(login)?;
                 Answer::ok()
             }
+            Self::Flash(flash) => {
+                session.flash(flash)?;
+                Answer::ok()
+            }
+            Self::Flashes => flashes(&session.flashes()?),
+            Self::CsrfToken => {
+                let token = session.csrf_token()?;
+                Answer::json(&json!({"token": token.as_str()}))
+            }
+            Self::Move { from, to, n } => move_amount(session, from, to, n)?,
+            Self::Profile => profile::show(session)?,
+            Self::SetProfile(profile) => profile::store(session, &profile)?,
+            Self::DeleteProfile => profile::start_over(session),
             Self::Sessions | Self::EndSession(_) | Self::EndSessions { .. }
                 if session.user().is_none() =>
             {
@@ -154,6 +181,54 @@ fn increment<E: SessionError>(session: &Session<E>, key: &str) -> Result<Answer,
         Ok(value) => Answer::json(&json!({"value": value})),
         Err(()) => Answer::error(422, "the value is not an integer that can be increased"),
     })
+}
+
+fn flashes(flashes: &[Flash]) -> Answer {
+    let shown = flashes
+        .iter()
+        .map(|flash| json!({"level": flash.level().as_str(), "message": flash.message()}));
+    Answer::json(&json!({"messages": shown.collect::<Vec<_>>()}))
+}
+
+/// Why nothing was moved.
+enum NotMoved<E> {
+    Refused,
+    Failed(E),
+}
+
+impl<E: From<Error>> From<Error> for NotMoved<E> {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn move_amount<E: SessionError>(
+    session: &Session<E>,
+    from: String,
+    to: String,
+    n: i64,
+) -> Result<Answer, E> {
+    let amount = |value: Option<Value>| match value.unwrap_or_default() {
+        Value::Null => Ok(0),
+        value => value.as_i64().ok_or(NotMoved::Refused),
+    };
+    let moved = session.atomically(move |draft| {
+        let taken = amount(draft.get(&from)?)?.checked_sub(n);
+        let left = taken.filter(|left| *left >= 0).ok_or(NotMoved::Refused)?;
+        draft.set(&from, left)?;
+        let sum = amount(draft.get(&to)?)?.checked_add(n);
+        let sum = sum.ok_or(NotMoved::Refused)?;
+        draft.set(&to, sum)?;
+        Ok((draft.get_or(&from, left)?, sum))
+    });
+    match moved {
+        Ok((from, to)) => Ok(Answer::json(&json!({"from": from, "to": to}))),
+        Err(NotMoved::Refused) => Ok(Answer::error(
+            422,
+            "the values have to be integers, and the first one large enough",
+        )),
+        Err(NotMoved::Failed(error)) => Err(error),
+    }
 }
 
 fn list(sessions: &[SessionInfo]) -> Answer {

@@ -8,12 +8,13 @@
 
 mod action;
 mod answer;
+mod profile;
 mod routes;
 
 use std::fmt;
 use std::ops::Deref;
 
-use session_core::{Error, Session};
+use session_core::{CsrfConfig, Error, Session};
 
 pub use answer::{Answer, Body, Lines};
 
@@ -27,6 +28,14 @@ pub const OTHER_HEADERS: &str = "x-other-headers";
 
 /// The paths without a session, as the application's configuration has to exclude them.
 pub const EXCLUDED: &str = "/excluded/*";
+
+/// What the binding's CSRF middleware, which is inside the session's, asks for: a token for one path, with the default
+/// names.
+#[expect(clippy::expect_used, reason = "the path is a constant that is right")]
+pub fn csrf_config() -> CsrfConfig {
+    let config = CsrfConfig::builder().protect_path("/api/csrf-protected");
+    config.build().expect("the path is right")
+}
 
 /// The part of a request that the application looks at.
 #[derive(Clone, Copy)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use session_core::{Login, SessionRef};
+use session_core::{Flash, Login, SessionRef};
 
 use super::action::{Action, Afterwards, Change};
-use super::{Answer, Request, Wanted};
+use super::{Answer, Request, Wanted, profile};
 
 const PAGE: &str = include_str!("page.html");
 /// What the page may do: its own inline style and script, and requests to this server.
@@ -17,6 +17,7 @@ const PAGE_POLICY: &str =
 
 const LONGEST_WAIT_MS: u64 = 10_000;
 const MOST_LINES: u32 = 1_000;
+const LARGEST_AMOUNT: i64 = 1_000;
 
 /// Reads what a route needs. The error is the answer to a request that can't be read.
 type Read = fn(&Input<'_>) -> Result<Wanted, Answer>;
@@ -144,9 +145,37 @@ const ROUTES: &[Route] = &[
             session(Action::EndSession(input.reference(0)?))
         })],
     ),
-    ("/api/flash", &[("GET", not_built), ("POST", not_built)]),
-    ("/api/csrf", &[("GET", not_built)]),
-    ("/api/csrf-protected", &[("POST", not_built)]),
+    (
+        "/api/flash",
+        &[
+            ("GET", |_| session(Action::Flashes)),
+            ("POST", |input| session(Action::Flash(input.flash()?))),
+        ],
+    ),
+    ("/api/csrf", &[("GET", |_| session(Action::CsrfToken))]),
+    // The middleware has checked the token.
+    (
+        "/api/csrf-protected",
+        &[("POST", |_| Ok(Wanted::Nothing(Answer::ok())))],
+    ),
+    (
+        "/api/move/FROM/TO",
+        &[("POST", |input| {
+            let (from, to, n) = (input.part(0)?, input.part(1)?, input.amount()?);
+            session(Action::Move { from, to, n })
+        })],
+    ),
+    (
+        "/api/profile",
+        &[
+            ("GET", |_| session(Action::Profile)),
+            ("PUT", |input| {
+                session(Action::SetProfile(profile::parse(input.json()?)?))
+            }),
+            ("DELETE", |_| session(Action::DeleteProfile)),
+        ],
+    ),
+    ("/api/watch", &[("GET", not_built)]),
     (
         "/api/stream",
         &[("GET", |input| session(Action::Stream(input.lines()?)))],
@@ -296,6 +325,31 @@ impl Input<'_> {
             Some((_, all)) => all
                 .parse()
                 .map_err(|_| Answer::error(400, "all must be true or false")),
+        }
+    }
+
+    fn flash(&self) -> Result<Flash, Answer> {
+        let body = self.json()?;
+        let level = match &body["level"] {
+            Value::Null => Some("info"),
+            level => level.as_str(),
+        };
+        match (body["message"].as_str(), level) {
+            (Some(message), Some(level)) => Ok(Flash::new(level.to_owned(), message)),
+            _ => Err(Answer::error(
+                400,
+                r#"the body needs a message and may have a level: {"message":"Saved.","level":"success"}"#,
+            )),
+        }
+    }
+
+    fn amount(&self) -> Result<i64, Answer> {
+        match self.parameter("n") {
+            Some(n @ 1..=LARGEST_AMOUNT) => Ok(n),
+            _ => Err(Answer::error(
+                400,
+                "the query needs n=N, an amount from 1 to 1000",
+            )),
         }
     }
 

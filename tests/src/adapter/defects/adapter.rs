@@ -2,7 +2,7 @@
 
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
@@ -24,6 +24,8 @@ pub(super) struct Adapter {
     /// Sessions of a store that knows nobody.
     pub(super) strangers: SessionManager,
     pub(super) store: SpyStore,
+    /// Those that were given out.
+    pub(super) csrf_tokens: Mutex<Vec<String>>,
     pub(super) defect: Option<Defect>,
 }
 
@@ -46,6 +48,7 @@ impl Adapter {
             handle: handle.as_ref(),
             strangers: &self.strangers,
             store: &self.store,
+            csrf_tokens: &self.csrf_tokens,
             defect: self.defect,
         };
         let work = bound.run(&extractor);

@@ -6,9 +6,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use session_conformance::app::{self, Answer, Body, Ending, Task};
+use session_core::adapter::{CsrfStep, MAX_CSRF_FORM_LEN};
+use session_core::{Flash, Session};
 
 use super::Defect::{self, *};
-use super::extractor::{Extractor, Failure, Response};
+use super::extractor::{Extractor, Failure, Response, SessionFailed};
 
 /// A request, read, for the application.
 pub(super) struct Bound {
@@ -76,15 +78,81 @@ impl Bound {
         if self.defect == Some(RefusesForms) && content_type.is_some() {
             return Ok(respond(Answer::error(415, "only JSON is taken")));
         }
+        if let Err(refusal) = self.check_csrf(extractor).await? {
+            return Ok(respond(refusal));
+        }
         let ending = match self.task(head) {
             Task::Unused(ending) => ending,
             Task::Optional(task) => task.run(extractor.optional_session().await?.as_ref()),
-            Task::Session(task) => task.run(&extractor.session().await?).await,
+            Task::Session(task) => {
+                let session = extractor.session().await?;
+                let before = session.peek_flashes().unwrap_or_default();
+                let ending = task.run(&session).await;
+                self.break_flashes(&session, before);
+                ending
+            }
         };
+        if let Ending::Answer(answer) = &ending
+            && self.path == "/api/csrf"
+        {
+            let mut given_out = extractor.csrf_tokens.lock().expect("nobody panics");
+            given_out.push(token_in(answer));
+        }
         match ending {
             Ending::Answer(answer) => Ok(respond(self.break_answer(answer))),
             Ending::Error(answer) => Err(Failure::Handler(respond(answer).into())),
             Ending::Panic => panic!("the handler panicked, as it was asked to"),
+        }
+    }
+
+    /// What an adapter's CSRF middleware does, or the answer to what it refuses.
+    async fn check_csrf(&self, extractor: &Extractor<'_>) -> Result<Result<(), Answer>, Failure> {
+        if self.defect == Some(NoCsrfCheck) {
+            return Ok(Ok(()));
+        }
+        let (head, config) = (extractor.head, app::csrf_config());
+        let token = match config.step(head.method.as_str(), &self.path, |name| header(head, name)) {
+            CsrfStep::Pass => return Ok(Ok(())),
+            CsrfStep::Refuse(error) => Err(error),
+            CsrfStep::Check(token) => Ok(token),
+            CsrfStep::ReadForm => match self.body.as_deref() {
+                Some(form) if form.len() <= MAX_CSRF_FORM_LEN => config.token_in_form(form),
+                _ => Err(session_core::CsrfConfig::form_too_long()),
+            },
+        };
+        let token = match token {
+            Ok(token) => token,
+            Err(error) => return Ok(Err(Answer::session_error(&error))),
+        };
+        let session = extractor.session().await?;
+        let checked = session.check_csrf(&token).await;
+        let is_good = {
+            let given_out = extractor.csrf_tokens.lock().expect("nobody panics");
+            let is_known = |prefix: &str| given_out.iter().any(|token| token.starts_with(prefix));
+            match self.defect {
+                Some(CsrfTokenComparedByPrefix) => {
+                    checked.is_ok() || token.get(..40).is_some_and(is_known)
+                }
+                Some(CsrfTokenSurvivesLogin) => {
+                    checked.is_ok() || (session.user().is_some() && is_known(&token))
+                }
+                Some(CsrfTokenDiesOnRotation) => checked.is_ok() && !session.is_superseded(),
+                _ => checked.is_ok(),
+            }
+        };
+        Ok(match checked {
+            Err(error) if !is_good => Err(Answer::session_error(&error.0)),
+            Ok(()) if !is_good => Err(Answer::error(403, "this token is of another id")),
+            _ => Ok(()),
+        })
+    }
+
+    /// Does to the messages what a broken adapter does: `before` are those that the request met.
+    fn break_flashes(&self, session: &Session<SessionFailed>, before: Vec<Flash>) {
+        match self.defect {
+            Some(FlashShownTwice) => drop(session.keep_flashes(before)),
+            Some(FlashLost) => drop(session.flashes()),
+            _ => {}
         }
     }
 
@@ -97,6 +165,15 @@ impl Bound {
         }
         answer
     }
+}
+
+/// The token in an answer that has one.
+fn token_in(answer: &Answer) -> String {
+    let Body::Text(text) = &answer.body else {
+        return String::new();
+    };
+    let answer: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    answer["token"].as_str().unwrap_or_default().to_owned()
 }
 
 fn header<'r>(head: &'r Parts, name: &str) -> Option<&'r [u8]> {

@@ -1,6 +1,7 @@
 //! What a handler gets of its request, and how it fails.
 
 use std::ops::Deref;
+use std::sync::Mutex;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -23,7 +24,7 @@ pub(super) enum Failure {
 }
 
 /// The adapter's own error, as every adapter has one.
-pub(super) struct SessionFailed(Error);
+pub(super) struct SessionFailed(pub(super) Error);
 
 impl From<Error> for SessionFailed {
     fn from(error: Error) -> Self {
@@ -46,6 +47,8 @@ pub(super) struct Extractor<'r> {
     /// Sessions of a store that knows nobody.
     pub(super) strangers: &'r SessionManager,
     pub(super) store: &'r SpyStore,
+    /// The CSRF tokens that were given out.
+    pub(super) csrf_tokens: &'r Mutex<Vec<String>>,
     pub(super) defect: Option<Defect>,
 }
 

@@ -14,7 +14,7 @@ mod extractor;
 mod parts;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -88,6 +88,13 @@ pub(crate) enum Defect {
     NoDeadline,
     OwnClock,
     ClockIsOff,
+    // Flash messages and CSRF tokens.
+    FlashShownTwice,
+    FlashLost,
+    NoCsrfCheck,
+    CsrfTokenComparedByPrefix,
+    CsrfTokenSurvivesLogin,
+    CsrfTokenDiesOnRotation,
     // How the application is bound.
     LosesQueries,
     LosesBodies,
@@ -128,6 +135,7 @@ impl AdapterHarness for Harness {
                 .build()
                 .expect("every configuration of the suite can be served"),
             store,
+            csrf_tokens: Mutex::default(),
             defect,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
