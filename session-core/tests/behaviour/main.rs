@@ -9,6 +9,7 @@
 mod cancel;
 mod commit;
 mod cookies;
+mod everyday;
 mod failures;
 mod floods;
 mod log;
