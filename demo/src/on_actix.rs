@@ -5,16 +5,16 @@ use std::io;
 use std::net::TcpListener;
 use std::pin::pin;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BodyStream, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, FromRequest as _, HttpRequest, HttpResponse, HttpServer, web};
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use session_actix::{CsrfMiddleware, Session, SessionManager, SessionMiddleware};
-use session_conformance::app::{self, Answer, Ending, Task};
+use session_conformance::app::{self, Answer, Ending, Task, Watch};
 
 use crate::SHUTDOWN_TIME;
 
@@ -77,6 +77,11 @@ async fn handle(request: HttpRequest, body: web::Payload) -> actix_web::Result<H
     };
     match ending {
         Ending::Answer(answer) => Ok(respond(answer)),
+        Ending::Watch(answer, watch) => {
+            let (head, _) = respond(answer).into_parts();
+            let body = BodyStream::new(events(watch));
+            Ok(head.set_body(body.boxed()))
+        }
         Ending::Error(answer) => {
             Err(InternalError::from_response("a failing handler", respond(answer)).into())
         }
@@ -97,6 +102,13 @@ async fn fail_inside(
         }
         _ => Ok(response),
     }
+}
+
+fn events(watch: Watch) -> impl Stream<Item = Result<web::Bytes, Infallible>> {
+    stream::unfold(watch, async |mut watch| {
+        let event = watch.next().await?;
+        Some((Ok(event.into()), watch))
+    })
 }
 
 fn header<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r [u8]> {

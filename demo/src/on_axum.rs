@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::{RequestPartsExt as _, Router};
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use session_axum::{CsrfLayer, Error, Session, SessionLayer, SessionManager};
-use session_conformance::app::{self, Answer, Ending, Task};
+use session_conformance::app::{self, Answer, Ending, Task, Watch};
 
 /// Serves the demo until `stop` completes, and the requests that are under way then.
 pub(crate) async fn serve(
@@ -62,6 +62,11 @@ async fn handle(request: Request) -> Result<Response, Error> {
     };
     match ending {
         Ending::Answer(answer) | Ending::Error(answer) => Ok(respond(answer)),
+        Ending::Watch(answer, watch) => {
+            let mut response = respond(answer);
+            *response.body_mut() = Body::from_stream(events(watch));
+            Ok(response)
+        }
         Ending::Panic => panic!("the handler panicked, as it was asked to"),
     }
 }
@@ -76,6 +81,13 @@ async fn fail_inside(request: Request, next: Next) -> Response {
         Some(failure) if response.status().is_success() => respond(failure),
         _ => response,
     }
+}
+
+fn events(watch: Watch) -> impl Stream<Item = Result<String, Infallible>> {
+    stream::unfold(watch, async |mut watch| {
+        let event = watch.next().await?;
+        Some((Ok(event), watch))
+    })
 }
 
 fn header<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r [u8]> {

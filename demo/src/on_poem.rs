@@ -3,7 +3,7 @@
 use std::io;
 use std::net::TcpListener;
 
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use poem::endpoint::make;
 use poem::http::{HeaderMap, HeaderValue, StatusCode};
 use poem::listener::TcpAcceptor;
@@ -11,7 +11,7 @@ use poem::{
     Body, Endpoint, EndpointExt as _, FromRequest as _, IntoResponse as _, Request, Response,
     Server,
 };
-use session_conformance::app::{self, Answer, Ending, Task};
+use session_conformance::app::{self, Answer, Ending, Task, Watch};
 use session_poem::{CsrfMiddleware, Session, SessionManager, SessionMiddleware};
 
 use crate::SHUTDOWN_TIME;
@@ -59,6 +59,11 @@ async fn handle(mut request: Request) -> poem::Result<Response> {
     };
     match ending {
         Ending::Answer(answer) => Ok(respond(answer)),
+        Ending::Watch(answer, watch) => {
+            let mut response = respond(answer);
+            response.set_body(Body::from_bytes_stream(events(watch)));
+            Ok(response)
+        }
         Ending::Error(answer) => Err(poem::Error::from_response(respond(answer))),
         Ending::Panic => panic!("the handler panicked, as it was asked to"),
     }
@@ -76,6 +81,13 @@ async fn fail_inside<E: Endpoint>(next: E, request: Request) -> poem::Result<Res
         }
         _ => Ok(response),
     }
+}
+
+fn events(watch: Watch) -> impl Stream<Item = io::Result<String>> {
+    stream::unfold(watch, async |mut watch| {
+        let event = watch.next().await?;
+        Some((Ok(event), watch))
+    })
 }
 
 fn header<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r [u8]> {

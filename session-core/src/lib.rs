@@ -60,7 +60,7 @@ pub use id::{ParseRefError, SessionRef};
 pub use manager::{SessionManager, SessionManagerBuilder};
 pub use protocol::SessionInfo;
 pub use random::{OsRandom, Random, RandomError};
-pub use request::{CommitStatus, Main};
+pub use request::{CommitStatus, Main, Refreshed};
 pub use session::{
     CsrfToken, Draft, Flash, FlashLevel, Key, KeyName, Login, MAX_FLASH_LEN, MAX_LABEL_LEN,
     MAX_USER_NAME_LEN, Place, Session, SessionKey, Typed, TypedData, WriteKey,

@@ -117,7 +117,6 @@ const NOTICED_BY: &[(Defect, &str)] = &[
     (EverythingIsJson, "the_page_is_html"),
     (EverythingIsOk, "paths_that_are_no_route_are_a_404"),
     (EverythingIsOk, "other_methods_are_a_405"),
-    (EverythingIsOk, "what_is_not_built_is_a_501"),
     (FlashShownTwice, "a_flash_message_is_seen_once"),
     (FlashLost, "a_flash_message_is_seen_once"),
     (FlashLost, "flash_messages_left_at_once_all_arrive"),
@@ -131,6 +130,10 @@ const NOTICED_BY: &[(Defect, &str)] = &[
     ),
     (OverwritesOnConflict, "values_move_in_one_step"),
     (LosesBodies, "a_profile_is_of_its_type"),
+    (
+        WatchMissesTheEnd,
+        "who_watches_a_session_is_told_of_its_end",
+    ),
     (StoreOfItsOwn, "servers_with_one_store_share_their_sessions"),
     (OverwritesOnConflict, "parallel_increments_are_all_counted"),
     (

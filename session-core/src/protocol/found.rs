@@ -57,6 +57,15 @@ impl Found {
         }
     }
 
+    /// A session that is found to be over while it is used.
+    pub(crate) fn over(key: StoreKey) -> Self {
+        Self::Gone(Arc::new(GoneSession {
+            key,
+            record: None,
+            is_straggler: true,
+        }))
+    }
+
     /// The public reference of the session.
     pub(crate) fn reference(&self) -> Option<SessionRef> {
         match self {

@@ -11,6 +11,7 @@
 //!   end          a session ends, whichever of its ids is known
 //!   index        an id is added to the list of a user's sessions, and room made for it
 //! csrf         what becomes of a session's CSRF tokens when it moves, and where a late request's are good
+//! refresh      what others have made of a session that is used after its response
 //! users        a user's sessions are listed, and ended from elsewhere
 //!   look_through which entries of such a list lead to live sessions
 //! ```
@@ -30,6 +31,7 @@ mod look_through;
 mod open;
 mod outcome;
 mod queue;
+mod refresh;
 mod rotate;
 mod update;
 mod users;
@@ -38,10 +40,11 @@ mod wishes;
 pub use users::SessionInfo;
 
 pub(crate) use commit::{Commit, commit};
-pub(crate) use found::{Found, LiveSession};
+pub(crate) use found::{Found, LiveSession, StoredSession};
 pub(crate) use io::{Environment, in_time};
 pub(crate) use open::{Opened, open};
 pub(crate) use outcome::{ClientChange, Outcome};
 pub(crate) use queue::Queues;
+pub(crate) use refresh::{note_activity, refresh};
 pub(crate) use users::{Which, end_sessions, list_sessions};
 pub(crate) use wishes::{LoginWish, Wishes};

@@ -100,14 +100,7 @@ async fn look_up(io: &mut Io<'_>, ids: &mut Ids) -> Result<Opened, Error> {
 /// has expired by this server's reckoning only is kept in mind: a logout still ends it for the others.
 fn examine(io: &Io<'_>, id: SessionId, key: StoreKey, record: Record) -> Found {
     let (now, policy) = (io.now(), io.policy());
-    let is_usable = record.live().is_some_and(|live| {
-        let ends_at = record.expires_at.min(live.ends_at(policy.lifetime));
-        let is_dated_ahead = live.last_active_at > now.saturating_add(policy.clock_tolerance);
-        if is_dated_ahead {
-            io.events().dated_ahead(live.reference);
-        }
-        now < ends_at && !is_dated_ahead
-    });
+    let is_usable = is_usable(io, &record);
     match record {
         Record {
             version,
@@ -130,6 +123,19 @@ fn examine(io: &Io<'_>, id: SessionId, key: StoreKey, record: Record) -> Found {
     }
 }
 
+/// Whether the record is a live session's that its visitor may use now.
+pub(super) fn is_usable(io: &Io<'_>, record: &Record) -> bool {
+    let (now, policy) = (io.now(), io.policy());
+    record.live().is_some_and(|live| {
+        let ends_at = record.expires_at.min(live.ends_at(policy.lifetime));
+        let is_dated_ahead = live.last_active_at > now.saturating_add(policy.clock_tolerance);
+        if is_dated_ahead {
+            io.events().dated_ahead(live.reference);
+        }
+        now < ends_at && !is_dated_ahead
+    })
+}
+
 /// Whether a request that meets this tombstone may have been under way when its own browser ended or rotated the
 /// session. Whoever was ended from elsewhere is an ordinary visitor at once.
 fn is_straggler(tombstone: &Record, now: Timestamp, policy: &Policy) -> bool {
@@ -146,7 +152,7 @@ fn is_straggler(tombstone: &Record, now: Timestamp, policy: &Policy) -> bool {
 
 /// Notes at once that the session is used, for a handler that may take longer than the session has left. Gives the
 /// session as it is then, unless somebody else was quicker.
-async fn note_activity(
+pub(super) async fn note_activity(
     io: &mut Io<'_>,
     session: &LiveSession,
 ) -> Result<Option<LiveSession>, Error> {

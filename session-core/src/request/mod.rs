@@ -14,6 +14,7 @@ pub use load::Load;
 pub use run::Run;
 pub use sessions::{Main, RequestSessions};
 pub use shared::CommitStatus;
+pub use state::Refreshed;
 
 pub(crate) use shared::Shared;
 pub(crate) use state::RequestState;

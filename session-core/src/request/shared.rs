@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 
 use super::finished::Finished;
-use super::state::{ForClient, RequestState};
+use super::state::{ForClient, Refreshed, RequestState};
 use crate::error::{Error, ErrorKind};
 use crate::events::Events;
 use crate::manager::SessionManager;
-use crate::protocol::{Commit, commit, in_time, open};
+use crate::protocol::{Commit, commit, in_time, note_activity, open, refresh};
 use crate::spawn::Outlive;
 use crate::store::Timestamp;
 use crate::transport::Ids;
@@ -97,6 +97,32 @@ impl Shared {
             let _turn = shared.turn_to_commit().await?;
             shared.commit_in_turn(Some).await
         })
+    }
+
+    /// Looks what others have made of the session. A commit that is under way ends first.
+    pub(crate) async fn refresh(&self) -> Result<Refreshed, Error> {
+        let _turn = self.turn_to_commit().await?;
+        let live = self.state().live_session();
+        let Some(session) = live else {
+            return Ok(Refreshed::Ended);
+        };
+        let fresh = refresh(self.manager.environment(), &session).await?;
+        Ok(self.state().refreshed(fresh))
+    }
+
+    /// Notes that the session is used, if that is due; says whether it was written down.
+    pub(crate) async fn note_activity(&self) -> Result<bool, Error> {
+        let _turn = self.turn_to_commit().await?;
+        let live = self.state().live_session();
+        let Some(session) = live else {
+            return Ok(false);
+        };
+        let noted = note_activity(self.manager.environment(), &session).await?;
+        let is_noted = noted.is_some();
+        if let Some(noted) = noted {
+            self.state().activity_noted(noted);
+        }
+        Ok(is_noted)
     }
 
     /// Waits for the commit before this one. One that nobody polls any more, in a task set that was put aside, say,

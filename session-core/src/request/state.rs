@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{Done, Events};
 use crate::protocol::csrf::Renewal;
 use crate::protocol::{
-    ClientChange, Commit, Found, LiveSession, LoginWish, Opened, Outcome, Wishes,
+    ClientChange, Commit, Found, LiveSession, LoginWish, Opened, Outcome, StoredSession, Wishes,
 };
 use crate::store::{SessionUser, Timestamp};
 
@@ -31,10 +31,24 @@ pub(crate) struct RequestState {
     /// The request's future is gone.
     is_abandoned: bool,
     pub(super) response_sent: bool,
+    /// The session has another id by now that this request doesn't know, so that the client can't be sent any.
+    has_moved: bool,
     /// What the commits so far mean for the client.
     client: ClientChange,
     /// Who was logged out by a commit of this request.
     pub(crate) logged_out: Option<Arc<str>>,
+}
+
+/// What others have made of a session since a request loaded it or last [looked](crate::Session::refresh).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Refreshed {
+    /// It lives, with the same values and the same user.
+    Unchanged,
+    /// It lives, and its values or its user have changed.
+    Changed,
+    /// It is over: it was ended or expired, its visitor logged in, or there was none.
+    Ended,
 }
 
 /// How far the commits have come.
@@ -95,6 +109,7 @@ impl RequestState {
             phase: CommitPhase::Idle,
             is_abandoned: false,
             response_sent: false,
+            has_moved: false,
             client: ClientChange::Keep,
             logged_out: None,
         }
@@ -119,6 +134,14 @@ impl RequestState {
     pub(crate) fn live(&self) -> Option<&LiveSession> {
         match &self.found {
             Found::Live(live) if !self.wishes.end => Some(live),
+            _ => None,
+        }
+    }
+
+    /// The same, to be kept.
+    pub(super) fn live_session(&self) -> Option<Arc<LiveSession>> {
+        match &self.found {
+            Found::Live(live) if !self.wishes.end => Some(live.clone()),
             _ => None,
         }
     }
@@ -245,7 +268,7 @@ impl RequestState {
         policy: &Policy,
     ) -> Option<ForClient> {
         let now = now.unwrap_or(self.loaded_at);
-        let can_send_id = !self.response_sent;
+        let can_send_id = self.can_send_id();
         let is_touch_due = match &self.found {
             Found::Live(live) => live.is_touch_due(self.wishes.sign_anew, can_send_id, now, policy),
             Found::Nothing | Found::SeveralLive(_) | Found::Gone(_) => false,
@@ -261,7 +284,9 @@ impl RequestState {
     pub(super) fn settle_response(&mut self) -> ForClient {
         self.response_sent = true;
         match (self.client, &self.found) {
-            (ClientChange::Send, Found::Live(live)) => ForClient::Id(live.clone()),
+            (ClientChange::Send, Found::Live(live)) if !self.has_moved => {
+                ForClient::Id(live.clone())
+            }
             (ClientChange::Remove, _) => ForClient::Removal,
             _ => ForClient::Nothing,
         }
@@ -293,8 +318,62 @@ impl RequestState {
             found: self.found.clone(),
             wishes,
             view,
-            can_send_id: !self.response_sent,
+            can_send_id: self.can_send_id(),
         })
+    }
+
+    fn can_send_id(&self) -> bool {
+        !self.response_sent && !self.has_moved
+    }
+
+    /// Takes note of what others have made of the session; `None` if it is over. What is wanted is laid over it.
+    pub(super) fn refreshed(&mut self, fresh: Option<StoredSession>) -> Refreshed {
+        let Found::Live(session) = &self.found else {
+            return Refreshed::Ended;
+        };
+        let refreshed = match &fresh {
+            None => Refreshed::Ended,
+            Some(fresh) if fresh.version == session.version => return Refreshed::Unchanged,
+            Some(fresh) => {
+                let (new, old) = (&fresh.record, &session.record);
+                match (&new.data, &new.user) == (&old.data, &old.user) {
+                    true => Refreshed::Unchanged,
+                    false => Refreshed::Changed,
+                }
+            }
+        };
+        self.found = match fresh {
+            Some(stored) => {
+                self.has_moved |= stored.key != session.key;
+                let id = session.id.clone();
+                Found::Live(Arc::new(LiveSession { id, stored }))
+            }
+            None => Found::over(session.key),
+        };
+        self.show_stored();
+        refreshed
+    }
+
+    /// Takes note that the session's activity has been written down.
+    pub(super) fn activity_noted(&mut self, noted: Arc<LiveSession>) {
+        self.found = Found::Live(noted);
+        if self.can_send_id() {
+            self.client = ClientChange::Send;
+        }
+    }
+
+    /// Shows what is stored, and what was wanted since laid over it.
+    ///
+    /// Closures don't run under the lock: the view shows what they gave when they were first run, and the next commit
+    /// runs them again before it believes that.
+    fn show_stored(&mut self) {
+        let data = match self.wishes.end {
+            true => SessionData::empty(),
+            false => self.found.data(),
+        };
+        self.view = self.wishes.log.project(&self.view, data);
+        self.revision += 1;
+        self.view_is_stale = !self.wishes.log.is_empty();
     }
 
     /// Whether the commit that was begun comes after a failed one. Then it ends the session, and begins nothing whose id
@@ -325,15 +404,7 @@ impl RequestState {
             self.logged_out = ended.user().map(|user| user.name.clone());
         }
         self.found = outcome.found;
-        let data = match self.wishes.end {
-            true => SessionData::empty(),
-            false => self.found.data(),
-        };
-        // Closures don't run under the lock: the view shows what they gave when they were first
-        // run, and the next commit runs them again before it believes that.
-        self.view = self.wishes.log.project(&self.view, data);
-        self.revision += 1;
-        self.view_is_stale = !self.wishes.log.is_empty();
+        self.show_stored();
         self.phase = CommitPhase::Idle;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::login::Login;
 use super::session::Session;
 use crate::error::Error;
-use crate::request::{CommitStatus, Shared};
+use crate::request::{CommitStatus, Refreshed, Shared};
 
 impl<E: From<Error>> Session<E> {
     /// Logs a user in, after they have proved who they are: the session gets a new id and belongs to the user
@@ -86,5 +86,44 @@ impl<E: From<Error>> Session<E> {
     /// cookie that can't be sent any more.
     pub async fn commit(&self) -> Result<CommitStatus, E> {
         Ok(Shared::commit(&self.shared).await?)
+    }
+
+    /// Looks what others have made of the session since it was loaded, or since the last look: for handlers that outlive
+    /// their response. The session shows what is stored now, with what this request has changed since its last
+    /// [`commit`](Self::commit) laid over it. It costs one load.
+    ///
+    /// A rotation that was made elsewhere is followed, a login isn't: a stream that somebody opened before it must not
+    /// see what the user does after it. Once the session has moved or ended, this request can't send a cookie any more.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use session_core::{Error, Refreshed, Session};
+    ///
+    /// /// Runs beside a WebSocket, and returns when it has to be closed.
+    /// async fn until_signed_out(session: &Session) -> Result<(), Error> {
+    ///     while session.refresh().await? != Refreshed::Ended {
+    ///         tokio::time::sleep(Duration::from_secs(1)).await;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable) if the store fails; the session is then as it
+    /// was, and it is safe to ask again.
+    pub async fn refresh(&self) -> Result<Refreshed, E> {
+        Ok(self.shared.refresh().await?)
+    }
+
+    /// Notes that the session is in use, for handlers that outlive their response: a WebSocket whose visitor does
+    /// something, say. It is written down when a tenth of `max_age`, or the configured `touch_interval`, has passed; says
+    /// whether it was. It moves the record's expiry. The browser's cookie can't be moved then: it ends at the time that
+    /// the last response said, unless another request comes in between.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable) if the store fails; the session is then as it
+    /// was.
+    pub async fn note_activity(&self) -> Result<bool, E> {
+        Ok(self.shared.note_activity().await?)
     }
 }

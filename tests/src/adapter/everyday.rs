@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::harness::{AdapterHarness, Scene, config};
 use super::races::Race;
@@ -257,4 +257,71 @@ pub async fn a_profile_is_of_its_type(harness: &impl AdapterHarness) {
     ada.check("PUT /api/values/profile", "7", 200, ok()).await;
     ada.check("DELETE /api/profile", "", 200, ok()).await;
     ada.check("GET /api/profile", "", 404, none).await;
+}
+
+/// The events of a stream that is under way.
+fn watch(visitor: &Visitor) -> JoinHandle<Vec<String>> {
+    let mut watcher = visitor.clone();
+    tokio::spawn(async move {
+        let reply = watcher.send("GET /api/watch?s=60", "").await;
+        assert_eq!(reply.all("content-type"), ["text/event-stream"]);
+        let lines = reply.text().lines();
+        let events = lines.filter_map(|line| line.strip_prefix("event: "));
+        events.map(str::to_owned).collect()
+    })
+}
+
+/// Waits until the session has been looked at again: by then the watcher has seen what was stored before.
+async fn let_the_watcher_look(scene: &Scene) {
+    scene.store.take_calls();
+    let looked = async {
+        while scene.store.take_calls().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let looked = tokio::time::timeout(Duration::from_secs(10), looked).await;
+    looked.expect("a watcher looks each second");
+}
+
+/// What the stream said; it has to be closed long before its time is up.
+async fn said(watching: JoinHandle<Vec<String>>) -> Vec<String> {
+    let events = tokio::time::timeout(Duration::from_secs(20), watching).await;
+    let events = events.expect("the stream is closed at the session's end");
+    let mut events = events.expect("the stream has an answer");
+    events.dedup();
+    events
+}
+
+/// ST-12: a handler that outlives its response sees what others change, follows a rotation that was made elsewhere, and is
+/// told when the session is over. A stream that was opened before a login ends there.
+pub async fn who_watches_a_session_is_told_of_its_end(harness: &impl AdapterHarness) {
+    let scene = Scene::start(harness).await;
+    let mut ada = scene.ada().await;
+    let watching = watch(&ada);
+    let_the_watcher_look(&scene).await;
+    ada.check("POST /api/regenerate", "", 200, ok()).await;
+    let_the_watcher_look(&scene).await;
+    ada.check("PUT /api/values/name", r#""Lady""#, 200, ok())
+        .await;
+    let_the_watcher_look(&scene).await;
+    ada.check("POST /api/logout", "", 200, ok()).await;
+    let told = ["alive", "changed", "alive", "ended"];
+    assert_eq!(said(watching).await, told);
+
+    let mut bob = scene.ada().await;
+    let before_login = watch(&bob);
+    let_the_watcher_look(&scene).await;
+    bob.check("POST /api/login", r#"{"user":"bob"}"#, 200, ok())
+        .await;
+    assert_eq!(said(before_login).await, ["alive", "ended"]);
+    let phone = watch(&bob);
+    let_the_watcher_look(&scene).await;
+    let mut laptop = scene.visitor();
+    laptop
+        .check("POST /api/login", r#"{"user":"bob"}"#, 200, ok())
+        .await;
+    laptop
+        .check("DELETE /api/sessions", "", 200, json!({"ended": 1}))
+        .await;
+    assert_eq!(said(phone).await, ["alive", "ended"]);
 }

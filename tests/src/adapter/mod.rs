@@ -154,12 +154,12 @@ macro_rules! __adapter_checks {
             a_rotation_renews_the_csrf_token_slowly
             values_move_in_one_step
             a_profile_is_of_its_type
+            who_watches_a_session_is_told_of_its_end
 
             what_cannot_be_read_is_a_400
             a_body_over_2_mib_is_a_413
             paths_that_are_no_route_are_a_404
             other_methods_are_a_405
-            what_is_not_built_is_a_501
 
             servers_with_one_store_share_their_sessions
             parallel_increments_are_all_counted

@@ -150,12 +150,3 @@ pub async fn other_methods_are_a_405(harness: &impl AdapterHarness) {
     }
     assert_eq!(scene.store.take_calls(), []);
 }
-
-/// What isn't built yet is a 501.
-pub async fn what_is_not_built_is_a_501(harness: &impl AdapterHarness) {
-    let scene = Scene::start(harness).await;
-    let mut ada = scene.ada().await;
-    let answer = json!({"error": "this version doesn't have this feature yet"});
-    ada.check("GET /api/watch?s=1", "", 501, answer).await;
-    assert_eq!(scene.store.take_calls(), []);
-}

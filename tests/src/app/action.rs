@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use session_core::{Error, Flash, Login, Session, SessionInfo, SessionRef, Timestamp};
 
 use super::profile::{self, Profile};
-use super::{Answer, Ending, SessionError};
+use super::{Answer, Ending, SessionError, Watch};
 
 /// What a request does with its session, with everything that it needs read and checked.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) enum Action {
     SlowWrite(Duration, String, Value),
     /// Sends as many lines.
     Stream(u32),
+    /// Sends events for as long.
+    Watch(Duration),
     Login(Login),
     Flash(Flash),
     /// Shows the messages, which are gone then.
@@ -86,6 +88,12 @@ impl Action {
                 Answer::ok()
             }
             Self::Stream(lines) => Answer::lines(lines),
+            Self::Watch(time) => {
+                return Ok(Ending::Watch(
+                    Answer::events(),
+                    Watch::new(session.clone(), time),
+                ));
+            }
             Self::Login(login) => {
                 session.login(login)?;
                 Answer::ok()

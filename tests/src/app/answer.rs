@@ -106,6 +106,18 @@ impl Answer {
         }
     }
 
+    /// The head of a stream of events.
+    pub(super) fn events() -> Self {
+        Self {
+            status: 200,
+            headers: vec![
+                ("content-type", "text/event-stream".into()),
+                ("cache-control", "no-store".into()),
+            ],
+            body: Body::Text(String::new()),
+        }
+    }
+
     pub(super) fn no_such_session() -> Self {
         Self::error(404, "the user has no session of this reference")
     }

@@ -10,6 +10,7 @@ mod action;
 mod answer;
 mod profile;
 mod routes;
+mod watch;
 
 use std::fmt;
 use std::ops::Deref;
@@ -17,6 +18,7 @@ use std::ops::Deref;
 use session_core::{CsrfConfig, Error, Session};
 
 pub use answer::{Answer, Body, Lines};
+pub use watch::Watch;
 
 use action::Action;
 
@@ -80,6 +82,8 @@ pub enum Task {
 pub enum Ending {
     /// It answers.
     Answer(Answer),
+    /// It answers with this head, and then sends what the watch says, until that is over.
+    Watch(Answer, Watch),
     /// It fails with the framework's own error value, if the framework has such a thing; the error's
     /// response is this.
     Error(Answer),
@@ -88,9 +92,9 @@ pub enum Ending {
 }
 
 /// What an adapter's session methods return as their error.
-pub trait SessionError: From<Error> + Deref<Target = Error> {}
+pub trait SessionError: From<Error> + Deref<Target = Error> + 'static {}
 
-impl<E: From<Error> + Deref<Target = Error>> SessionError for E {}
+impl<E: From<Error> + Deref<Target = Error> + 'static> SessionError for E {}
 
 /// Finds out what a request wants.
 pub fn task(request: Request<'_>) -> Task {
@@ -146,7 +150,9 @@ impl SessionTask {
 
 impl Ending {
     fn finish(mut self, other_headers: bool) -> Self {
-        if let (true, Self::Answer(answer) | Self::Error(answer)) = (other_headers, &mut self) {
+        if let (true, Self::Answer(answer) | Self::Error(answer) | Self::Watch(answer, _)) =
+            (other_headers, &mut self)
+        {
             answer.add_other_headers();
         }
         self

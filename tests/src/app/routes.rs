@@ -16,6 +16,7 @@ const PAGE_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
 
 const LONGEST_WAIT_MS: u64 = 10_000;
+const LONGEST_WATCH_SECS: u64 = 60;
 const MOST_LINES: u32 = 1_000;
 const LARGEST_AMOUNT: i64 = 1_000;
 
@@ -175,7 +176,10 @@ const ROUTES: &[Route] = &[
             ("DELETE", |_| session(Action::DeleteProfile)),
         ],
     ),
-    ("/api/watch", &[("GET", not_built)]),
+    (
+        "/api/watch",
+        &[("GET", |input| session(Action::Watch(input.seconds()?)))],
+    ),
     (
         "/api/stream",
         &[("GET", |input| session(Action::Stream(input.lines()?)))],
@@ -245,13 +249,6 @@ fn change(change: Change, afterwards: Afterwards) -> Result<Wanted, Answer> {
 
 fn set(input: &Input<'_>, key: usize) -> Result<Change, Answer> {
     Ok(Change::Set(input.part(key)?, input.json()?))
-}
-
-fn not_built(_: &Input<'_>) -> Result<Wanted, Answer> {
-    Err(Answer::error(
-        501,
-        "this version doesn't have this feature yet",
-    ))
 }
 
 /// The parts of a request that matter to its route.
@@ -359,6 +356,16 @@ impl Input<'_> {
             _ => Err(Answer::error(
                 400,
                 "the query needs ms=N, a number of milliseconds up to 10000",
+            )),
+        }
+    }
+
+    fn seconds(&self) -> Result<Duration, Answer> {
+        match self.parameter("s") {
+            Some(s @ 0..=LONGEST_WATCH_SECS) => Ok(Duration::from_secs(s)),
+            _ => Err(Answer::error(
+                400,
+                "the query needs s=N, a number of seconds up to 60",
             )),
         }
     }

@@ -100,6 +100,16 @@ impl Bound {
         }
         match ending {
             Ending::Answer(answer) => Ok(respond(self.break_answer(answer))),
+            Ending::Watch(mut answer, mut watch) => {
+                let mut events = String::new();
+                while let Some(event) = watch.next().await {
+                    if self.defect != Some(WatchMissesTheEnd) || !event.contains("ended") {
+                        events.push_str(&event);
+                    }
+                }
+                answer.body = Body::Text(events);
+                Ok(respond(answer))
+            }
             Ending::Error(answer) => Err(Failure::Handler(respond(answer).into())),
             Ending::Panic => panic!("the handler panicked, as it was asked to"),
         }

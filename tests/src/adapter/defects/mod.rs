@@ -95,6 +95,7 @@ pub(crate) enum Defect {
     CsrfTokenComparedByPrefix,
     CsrfTokenSurvivesLogin,
     CsrfTokenDiesOnRotation,
+    WatchMissesTheEnd,
     // How the application is bound.
     LosesQueries,
     LosesBodies,
