@@ -44,7 +44,7 @@ impl Commit {
     fn is_optional(&self) -> bool {
         let is_changed = self.view.as_ref().is_none_or(View::is_changed);
         let Wishes { end, reserved, .. } = &self.wishes;
-        !end && !self.wishes.rotates() && !is_changed && reserved.is_empty()
+        !end && !self.wishes.rotates() && !is_changed && reserved.is_none()
     }
 }
 

@@ -143,10 +143,11 @@ pub(super) fn renewed(
     renewal: Renewal,
     now: Timestamp,
 ) -> Option<SessionData> {
-    let key = EscapedKey::new(KEY);
-    if renewal == Renewal::None || reserved.get(&key).is_none() {
+    if renewal == Renewal::None || reserved.is_empty() {
         return None;
     }
+    let key = EscapedKey::new(KEY);
+    reserved.get(&key)?;
     let mut view = View::new(reserved.clone());
     let mut entry = CsrfEntry::of(&view);
     for seed in &mut entry.seeds {

@@ -21,8 +21,8 @@ pub(crate) struct Wishes {
     pub(crate) sign_anew: bool,
     /// What is to be done to the data.
     pub(crate) log: OpLog,
-    /// What is to be done to the library's own entries.
-    pub(crate) reserved: OpLog,
+    /// What is to be done to the library's own entries. In a box, as few requests have any such wish.
+    pub(crate) reserved: Option<Box<OpLog>>,
 }
 
 /// What a login makes of a session.
@@ -36,7 +36,7 @@ pub(crate) struct LoginWish {
 impl Wishes {
     /// Whether the handler asked for nothing. To sign an id anew isn't the handler's wish.
     pub(crate) fn is_empty(&self) -> bool {
-        self.log.is_empty() && self.reserved.is_empty() && !self.end && !self.rotates()
+        self.log.is_empty() && self.reserved.is_none() && !self.end && !self.rotates()
     }
 
     /// Whether the session is to move to a fresh id.
@@ -49,10 +49,10 @@ impl Wishes {
         &self,
         stored: &SessionData,
     ) -> Result<Option<SessionData>, Error> {
-        if self.reserved.is_empty() {
+        let Some(log) = &self.reserved else {
             return Ok(None);
-        }
-        let view = self.reserved.replay(stored.clone())?;
+        };
+        let view = log.replay(stored.clone())?;
         Ok(view.is_changed().then(|| view.encode()))
     }
 

@@ -198,14 +198,17 @@ impl RequestState {
     pub(crate) fn reserved(&self) -> Result<View, Error> {
         let stored = self.live().map(|live| live.record.reserved().clone());
         let stored = stored.unwrap_or_else(SessionData::empty);
-        self.wishes.reserved.replay(stored)
+        match &self.wishes.reserved {
+            Some(log) => log.replay(stored),
+            None => Ok(View::new(stored)),
+        }
     }
 
     /// Notes what is to be done to the library's own entries.
     pub(crate) fn record_reserved(&mut self, op: Op) -> Recorded {
         let hidden = match self.is_abandoned {
             true => OpLog::of(op),
-            false => self.wishes.reserved.push(op),
+            false => self.wishes.reserved.get_or_insert_default().push(op),
         };
         Recorded {
             hidden,
@@ -234,7 +237,7 @@ impl RequestState {
         };
         if !self.is_abandoned {
             if is_anothers {
-                self.wishes.reserved = OpLog::of(Op::Clear);
+                self.wishes.reserved = Some(Box::new(OpLog::of(Op::Clear)));
             }
             self.wishes.login = Some(login);
         }
