@@ -3,12 +3,13 @@
 use std::fmt;
 
 use crate::error::Error;
-use crate::transport::{self, ForClient, ResponseHeaders};
+use crate::transport::{ForClient, ResponseHeaders, Vary};
 
 /// What the end of a request means for its response.
 #[must_use = "the response needs its headers"]
 pub struct Finished {
-    is_used: bool,
+    /// What the response depends on; nothing if the session wasn't used.
+    vary: Option<Vary>,
     for_client: Option<ForClient>,
     error: Option<Error>,
 }
@@ -17,25 +18,25 @@ impl Finished {
     /// Nobody asked for the session.
     pub(super) fn unused() -> Self {
         Self {
-            is_used: false,
+            vary: None,
             for_client: None,
             error: None,
         }
     }
 
     /// Everything that was wanted is stored, and the client is told this.
-    pub(super) fn committed(for_client: Option<ForClient>) -> Self {
+    pub(super) fn committed(vary: Vary, for_client: Option<ForClient>) -> Self {
         Self {
-            is_used: true,
+            vary: Some(vary),
             for_client,
             error: None,
         }
     }
 
     /// What was wanted isn't stored, or it isn't known whether it is: the client is told nothing.
-    pub(super) fn failed(error: Error) -> Self {
+    pub(super) fn failed(vary: Vary, error: Error) -> Self {
         Self {
-            is_used: true,
+            vary: Some(vary),
             for_client: None,
             error: Some(error),
         }
@@ -50,7 +51,7 @@ impl Finished {
     /// Whether the session was used, so that the response depends on what the client sent: [`apply`](Self::apply)
     /// then has something to say.
     pub fn is_used(&self) -> bool {
-        self.is_used
+        self.vary.is_some()
     }
 
     /// Whether the response has to reach the client, because it gives it an id or takes one away.
@@ -58,11 +59,11 @@ impl Finished {
         self.for_client.is_some()
     }
 
-    /// Puts our headers on the response: `Vary` if the session was used, and the cookie, if it has to
+    /// Puts our headers on the response: `Vary` if the session was used, and the cookie or the token, if it has to
     /// change, with a `Cache-Control` that keeps it out of shared caches.
     pub fn apply(&self, headers: &mut impl ResponseHeaders) {
-        if self.is_used {
-            transport::vary(headers);
+        if let Some(vary) = &self.vary {
+            vary.apply(headers);
         }
         if let Some(for_client) = &self.for_client {
             for_client.apply(headers);
@@ -74,7 +75,7 @@ impl Finished {
 impl fmt::Debug for Finished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Finished")
-            .field("is_used", &self.is_used)
+            .field("is_used", &self.is_used())
             .field("changes_client", &self.changes_client())
             .field("error", &self.error)
             .finish()

@@ -196,7 +196,7 @@ impl Shared {
         let turn = self.turn_to_commit().await;
         if let Err(error) = turn {
             self.state().response_sent = true;
-            return Finished::failed(error);
+            return self.failed(error);
         }
         let result = match self.opened.get() {
             None => {
@@ -209,7 +209,7 @@ impl Shared {
         let for_client = self.state().settle_response();
         match result {
             Ok(()) => self.committed(for_client),
-            Err(error) => Finished::failed(error),
+            Err(error) => self.failed(error),
         }
     }
 
@@ -256,14 +256,19 @@ impl Shared {
 
     fn committed(&self, for_client: ForClient) -> Finished {
         let transport = self.manager.config().transport();
-        Finished::committed(match for_client {
+        let for_client = match for_client {
             ForClient::Nothing => None,
             ForClient::Id(session) => {
                 let lifetime = session.expires_at.saturating_since(self.now());
                 Some(transport.send(&session.id, lifetime, session.record.persistent))
             }
             ForClient::Removal => Some(transport.remove()),
-        })
+        };
+        Finished::committed(transport.vary(), for_client)
+    }
+
+    fn failed(&self, error: Error) -> Finished {
+        Finished::failed(self.manager.config().transport().vary(), error)
     }
 }
 

@@ -18,3 +18,4 @@ mod state;
 mod sweeper;
 mod table;
 mod time;
+mod tokens;
