@@ -45,7 +45,7 @@ impl SessionLayer {
 
 impl<N> SessionLayer<N> {
     /// Names the session, for applications that have several: handlers then extract `Session<M>`, where `M` is
-    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name of its own; they may
+    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name, or a token header, of its own; they may
     /// share a store.
     pub fn named<M>(self) -> SessionLayer<M> {
         SessionLayer(self.0.named())

@@ -53,15 +53,17 @@ impl SessionManager {
                 handle: self.handle(),
                 outer: outer.cloned().map(Arc::new),
             })),
-            Some(outer) if outer.name != name => {
-                Err(self.refuse_name::<N>(match self.config().cookie_name() {
-                    Some(_) => SHARED_COOKIE,
-                    None => SHARED_HEADER,
-                }))
-            }
+            Some(outer) if outer.name != name => Err(self.refuse_sharing::<N>()),
             Some(outer) if !outer.handle.is_of(self) => Err(self.refuse_name::<N>(OTHER_MANAGER)),
             Some(_) => Ok(None),
         }
+    }
+
+    fn refuse_sharing<N>(&self) -> Error {
+        self.refuse_name::<N>(match self.config().cookie_name() {
+            Some(_) => SHARED_COOKIE,
+            None => SHARED_HEADER,
+        })
     }
 
     /// The error of a middleware that would be silently without effect, with `advice` for whoever set it up.
