@@ -80,4 +80,4 @@ pub use crate::request::{Finished, Load, RequestSessions, Run, SessionHandle};
 pub use crate::transport::{
     CookieHeaders, RequestHeader, RequestHeaders, ResponseHeader, ResponseHeaders,
 };
-pub use middleware::{Middleware, OnError};
+pub use middleware::{Middleware, Responder};

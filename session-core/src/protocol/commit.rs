@@ -48,10 +48,13 @@ impl Commit {
 }
 
 /// Carries out what a request wants, all store calls under one deadline, and tells those who watch. What is optional
-/// never fails the request.
+/// never fails the request. The changes that were dropped are in a box: there seldom are any.
 ///
 /// The stories take what they need out of `commit`, so that it lies in the future of the request's end once.
-pub(crate) async fn commit(env: &Environment, commit: &mut Commit) -> Result<Outcome, Error> {
+pub(crate) async fn commit(
+    env: &Environment,
+    commit: &mut Commit,
+) -> Result<(Outcome, Option<Box<DroppedChanges>>), Error> {
     let before = commit.found.reference();
     let is_optional = commit.is_optional();
     let mut io = Io::new(env);
@@ -61,16 +64,17 @@ pub(crate) async fn commit(env: &Environment, commit: &mut Commit) -> Result<Out
         Ok(outcome) => {
             let session = before.or_else(|| outcome.found.reference());
             events::committed(outcome.done, session);
-            if let Some(reason) = outcome.dropped {
-                let dropped = DroppedChanges { reason, session };
-                env.events
-                    .changes_dropped(&dropped, env.config.on_dropped());
-            }
-            Ok(outcome)
+            let dropped = outcome.dropped.map(|reason| {
+                let dropped = Box::new(DroppedChanges { reason, session });
+                let hook = env.config.on_dropped();
+                env.events.changes_dropped(&dropped, hook);
+                dropped
+            });
+            Ok((outcome, dropped))
         }
         Err(error) if is_optional => {
             env.events.optional_write_failed(&error);
-            Ok(Outcome::unchanged(commit.found.clone()))
+            Ok((Outcome::unchanged(commit.found.clone()), None))
         }
         Err(error) => {
             env.events.failed("commit", &error);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::Error;
+use crate::events::DroppedChanges;
 use crate::transport::{ForClient, ResponseHeaders, Vary};
 
 /// What the end of a request means for its response.
@@ -11,6 +12,7 @@ pub struct Finished {
     /// What the response depends on; nothing if the session wasn't used.
     vary: Option<Vary>,
     for_client: Option<ForClient>,
+    dropped: Option<Box<DroppedChanges>>,
     error: Option<Error>,
 }
 
@@ -20,6 +22,7 @@ impl Finished {
         Self {
             vary: None,
             for_client: None,
+            dropped: None,
             error: None,
         }
     }
@@ -29,8 +32,15 @@ impl Finished {
         Self {
             vary: Some(vary),
             for_client,
+            dropped: None,
             error: None,
         }
+    }
+
+    /// The commit has dropped these changes.
+    pub(super) fn with_dropped(mut self, dropped: Option<Box<DroppedChanges>>) -> Self {
+        self.dropped = dropped;
+        self
     }
 
     /// What was wanted isn't stored, or it isn't known whether it is: the client is told nothing.
@@ -38,6 +48,7 @@ impl Finished {
         Self {
             vary: Some(vary),
             for_client: None,
+            dropped: None,
             error: Some(error),
         }
     }
@@ -46,6 +57,12 @@ impl Finished {
     /// the handler wanted couldn't be committed.
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
+    }
+
+    /// What the commit at the request's end has dropped, because another request had ended or rotated the session. Of
+    /// what an explicit [`commit`](crate::Session::commit) drops, the handler is told itself.
+    pub fn dropped(&self) -> Option<&DroppedChanges> {
+        self.dropped.as_deref()
     }
 
     /// Whether the session was used, so that the response depends on what the client sent: [`apply`](Self::apply)
@@ -77,6 +94,7 @@ impl fmt::Debug for Finished {
         f.debug_struct("Finished")
             .field("is_used", &self.is_used())
             .field("changes_client", &self.changes_client())
+            .field("dropped", &self.dropped)
             .field("error", &self.error)
             .finish()
     }

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use super::finished::Finished;
 use super::state::{ForClient, RequestState};
 use crate::error::{Error, ErrorKind};
-use crate::events::Events;
+use crate::events::{DroppedChanges, Events};
 use crate::manager::SessionManager;
 use crate::protocol::{Commit, commit, in_time, open};
 use crate::spawn::Outlive;
@@ -95,7 +95,11 @@ impl Shared {
         let shared = self.clone();
         self.outlive(async move {
             let _turn = shared.turn_to_commit().await?;
-            shared.commit_in_turn(Some).await
+            let dropped = shared.commit_in_turn(Some).await?;
+            Ok(match dropped {
+                Some(_) => CommitStatus::Dropped,
+                None => CommitStatus::Done,
+            })
         })
     }
 
@@ -125,23 +129,20 @@ impl Shared {
         Outlive::new(&self.manager.environment().outliving, work)
     }
 
-    /// Commits what `choose` leaves of what was wanted. The caller has the turn.
+    /// Commits what `choose` leaves of what was wanted, and says what was dropped of it. The caller has the turn.
     async fn commit_in_turn(
         &self,
         choose: impl FnOnce(Commit) -> Option<Commit>,
-    ) -> Result<CommitStatus, Error> {
+    ) -> Result<Option<Box<DroppedChanges>>, Error> {
         let Some(mut wanted) = self.begin_commit(choose)? else {
-            return Ok(CommitStatus::Done);
+            return Ok(None);
         };
-        let result = commit(self.manager.environment(), &mut wanted).await;
-        let dropped = result
-            .as_ref()
-            .is_ok_and(|outcome| outcome.dropped.is_some());
+        let (result, dropped) = match commit(self.manager.environment(), &mut wanted).await {
+            Ok((outcome, dropped)) => (Ok(outcome), dropped),
+            Err(error) => (Err(error), None),
+        };
         self.state().end_commit(result)?;
-        Ok(match dropped {
-            true => CommitStatus::Dropped,
-            false => CommitStatus::Done,
-        })
+        Ok(dropped)
     }
 
     fn begin_commit(
@@ -204,11 +205,11 @@ impl Shared {
                 return Finished::unused();
             }
             Some(Err(error)) => Err(error.clone()),
-            Some(Ok(())) => self.commit_in_turn(Some).await.map(drop),
+            Some(Ok(())) => self.commit_in_turn(Some).await,
         };
         let for_client = self.state().settle_response();
         match result {
-            Ok(()) => self.committed(for_client),
+            Ok(dropped) => self.committed(for_client).with_dropped(dropped),
             Err(error) => self.failed(error),
         }
     }
