@@ -36,13 +36,17 @@ impl ResponseHeaders for OfResponse<'_> {
     }
 
     fn append(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>) {
-        if let (Some(name), Some(value)) = (name_of(header), value_of(header, value)) {
+        if let Some(name) = name_of(header)
+            && let Some(value) = value_of(header, value)
+        {
             self.0.append(name, value);
         }
     }
 
     fn replace(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>) {
-        if let (Some(name), Some(value)) = (name_of(header), value_of(header, value)) {
+        if let Some(name) = name_of(header)
+            && let Some(value) = value_of(header, value)
+        {
             self.0.insert(name, value);
         }
     }
@@ -54,6 +58,8 @@ fn name_of(header: ResponseHeader<'_>) -> Option<HeaderName> {
         ResponseHeader::SetCookie => Some(SET_COOKIE),
         ResponseHeader::Vary => Some(VARY),
         ResponseHeader::CacheControl => Some(CACHE_CONTROL),
+        ResponseHeader::CdnCacheControl => Some(HeaderName::from_static("cdn-cache-control")),
+        ResponseHeader::SurrogateControl => Some(HeaderName::from_static("surrogate-control")),
         other => HeaderName::from_bytes(other.name().as_bytes()).ok(),
     }
 }

@@ -98,7 +98,7 @@ impl<E: From<Error>, R, C, N> Middleware<E, R, C, N> {
         let wants_request = self.hooks.on_error_with.is_some() || self.hooks.on_dropped.is_some();
         Responder {
             hooks: self.hooks.clone(),
-            request: wants_request.then(|| Box::new(request())),
+            request: wants_request.then(|| capture(request)),
         }
     }
 }
@@ -163,7 +163,16 @@ impl<E: From<Error>, R, C> Responder<E, R, C> {
 
     /// The response that takes the place of the handler's, if one does: the session couldn't be loaded or committed, or
     /// the hook for dropped changes gives one. It needs the headers of `finished` as the handler's does.
+    #[inline]
     pub fn instead(&self, finished: &Finished) -> Option<R> {
+        match finished.is_as_the_handler_wanted() {
+            true => None,
+            false => self.replacement(finished),
+        }
+    }
+
+    #[cold]
+    fn replacement(&self, finished: &Finished) -> Option<R> {
         if let Some(error) = finished.error() {
             return Some(self.to_error(&error.clone().into()));
         }
@@ -171,6 +180,13 @@ impl<E: From<Error>, R, C> Responder<E, R, C> {
         let on_dropped = self.hooks.on_dropped.as_ref()?;
         on_dropped(dropped, request)
     }
+}
+
+/// Apart from the requests that need none.
+#[cold]
+#[inline(never)]
+fn capture<C>(request: impl FnOnce() -> C) -> Box<C> {
+    Box::new(request())
 }
 
 impl<E, R, C> fmt::Debug for Responder<E, R, C> {

@@ -48,13 +48,14 @@ impl Commit {
 }
 
 /// Carries out what a request wants, all store calls under one deadline, and tells those who watch. What is optional
-/// never fails the request. The changes that were dropped are in a box: there seldom are any.
+/// never fails the request. It says in `dropped` what was dropped, in a box: there seldom is anything.
 ///
 /// The stories take what they need out of `commit`, so that it lies in the future of the request's end once.
 pub(crate) async fn commit(
     env: &Environment,
     commit: &mut Commit,
-) -> Result<(Outcome, Option<Box<DroppedChanges>>), Error> {
+    dropped: &mut Option<Box<DroppedChanges>>,
+) -> Result<Outcome, Error> {
     let before = commit.found.reference();
     let is_optional = commit.is_optional();
     let mut io = Io::new(env);
@@ -64,17 +65,15 @@ pub(crate) async fn commit(
         Ok(outcome) => {
             let session = before.or_else(|| outcome.found.reference());
             events::committed(outcome.done, session);
-            let dropped = outcome.dropped.map(|reason| {
-                let dropped = Box::new(DroppedChanges { reason, session });
-                let hook = env.config.on_dropped();
-                env.events.changes_dropped(&dropped, hook);
-                dropped
-            });
-            Ok((outcome, dropped))
+            if let Some(reason) = outcome.dropped {
+                let changes = dropped.insert(Box::new(DroppedChanges { reason, session }));
+                env.events.changes_dropped(changes, env.config.on_dropped());
+            }
+            Ok(outcome)
         }
         Err(error) if is_optional => {
             env.events.optional_write_failed(&error);
-            Ok((Outcome::unchanged(commit.found.clone()), None))
+            Ok(Outcome::unchanged(commit.found.clone()))
         }
         Err(error) => {
             env.events.failed("commit", &error);

@@ -27,20 +27,18 @@ impl Finished {
         }
     }
 
-    /// Everything that was wanted is stored, and the client is told this.
-    pub(super) fn committed(vary: Vary, for_client: Option<ForClient>) -> Self {
+    /// Everything that was wanted is stored, but for what was dropped, and the client is told this.
+    pub(super) fn committed(
+        vary: Vary,
+        for_client: Option<ForClient>,
+        dropped: Option<Box<DroppedChanges>>,
+    ) -> Self {
         Self {
             vary: Some(vary),
             for_client,
-            dropped: None,
+            dropped,
             error: None,
         }
-    }
-
-    /// The commit has dropped these changes.
-    pub(super) fn with_dropped(mut self, dropped: Option<Box<DroppedChanges>>) -> Self {
-        self.dropped = dropped;
-        self
     }
 
     /// What was wanted isn't stored, or it isn't known whether it is: the client is told nothing.
@@ -63,6 +61,12 @@ impl Finished {
     /// what an explicit [`commit`](crate::Session::commit) drops, the handler is told itself.
     pub fn dropped(&self) -> Option<&DroppedChanges> {
         self.dropped.as_deref()
+    }
+
+    /// Whether there is neither an error nor anything dropped.
+    #[inline]
+    pub(crate) fn is_as_the_handler_wanted(&self) -> bool {
+        self.error.is_none() && self.dropped.is_none()
     }
 
     /// Whether the session was used, so that the response depends on what the client sent: [`apply`](Self::apply)

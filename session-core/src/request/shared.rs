@@ -137,10 +137,8 @@ impl Shared {
         let Some(mut wanted) = self.begin_commit(choose)? else {
             return Ok(None);
         };
-        let (result, dropped) = match commit(self.manager.environment(), &mut wanted).await {
-            Ok((outcome, dropped)) => (Ok(outcome), dropped),
-            Err(error) => (Err(error), None),
-        };
+        let mut dropped = None;
+        let result = commit(self.manager.environment(), &mut wanted, &mut dropped).await;
         self.state().end_commit(result)?;
         Ok(dropped)
     }
@@ -183,7 +181,7 @@ impl Shared {
             }
         };
         drop(state);
-        Some(self.committed(for_client))
+        Some(self.committed(for_client, None))
     }
 
     /// Commits what was wanted, and says what this means for the response. It goes on if the request is dropped.
@@ -209,7 +207,7 @@ impl Shared {
         };
         let for_client = self.state().settle_response();
         match result {
-            Ok(dropped) => self.committed(for_client).with_dropped(dropped),
+            Ok(dropped) => self.committed(for_client, dropped),
             Err(error) => self.failed(error),
         }
     }
@@ -255,7 +253,7 @@ impl Shared {
         }
     }
 
-    fn committed(&self, for_client: ForClient) -> Finished {
+    fn committed(&self, for_client: ForClient, dropped: Option<Box<DroppedChanges>>) -> Finished {
         let transport = self.manager.config().transport();
         let for_client = match for_client {
             ForClient::Nothing => None,
@@ -265,7 +263,7 @@ impl Shared {
             }
             ForClient::Removal => Some(transport.remove()),
         };
-        Finished::committed(transport.vary(), for_client)
+        Finished::committed(transport.vary(), for_client, dropped)
     }
 
     fn failed(&self, error: Error) -> Finished {

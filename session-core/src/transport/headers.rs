@@ -130,13 +130,17 @@ impl ResponseHeaders for HeaderMap {
     }
 
     fn append(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>) {
-        if let (Some(name), Some(value)) = (name_of(header), value_of(header, value)) {
+        if let Some(name) = name_of(header)
+            && let Some(value) = value_of(header, value)
+        {
             self.append(name, value);
         }
     }
 
     fn replace(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>) {
-        if let (Some(name), Some(value)) = (name_of(header), value_of(header, value)) {
+        if let Some(name) = name_of(header)
+            && let Some(value) = value_of(header, value)
+        {
             self.insert(name, value);
         }
     }
