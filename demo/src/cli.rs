@@ -21,6 +21,8 @@ usage: session-demo [OPTIONS]
                              transaction), mysql://… or sqlite:PATH
   --secret STRING            or SESSION_SECRET; default: a random one, gone with the process
   --previous-secret STRING   repeatable
+  --transport NAME           cookie (default), or bearer: a token in `Authorization: Bearer TOKEN`, which comes in
+                             the response header `Session-Token`
   --cookie-name NAME         default session_id
   --kind NAME                default: the cookie's name; sessions of other kinds are never listed together
   --browser-session          sessions end with the browser, remembered logins apart
@@ -67,6 +69,7 @@ impl Options {
             Err(VarError::NotUnicode(_)) => return Err("SESSION_SECRET is not UTF-8".to_owned()),
         };
         let mut previous = Vec::new();
+        let (mut is_bearer, mut is_insecure) = (false, false);
         // Options of the builder, to be set once the secret is known.
         let mut set: Vec<Box<dyn FnOnce(SessionConfigBuilder) -> SessionConfigBuilder>> =
             Vec::new();
@@ -77,6 +80,14 @@ impl Options {
                 Long("store") => store = StoreUrl::parse(&text(args.value())?)?,
                 Long("secret") => secret = Some(text(args.value())?),
                 Long("previous-secret") => previous.push(text(args.value())?),
+                Long("transport") => match text(args.value())?.as_str() {
+                    "cookie" => is_bearer = false,
+                    "bearer" => is_bearer = true,
+                    other => {
+                        let advice = "use cookie or bearer";
+                        return Err(format!("--transport {other:?} is unknown: {advice}"));
+                    }
+                },
                 Long("cookie-name") => {
                     let name = text(args.value())?;
                     set.push(Box::new(|builder| builder.cookie_name(name)));
@@ -131,9 +142,7 @@ impl Options {
                         max => builder.max_sessions_per_user(max, WhenFull::EndOldest),
                     }));
                 }
-                Long("insecure-cookie") => {
-                    set.push(Box::new(|builder| builder.cookie_secure(false)));
-                }
+                Long("insecure-cookie") => is_insecure = true,
                 Short('h') | Long("help") => return Ok(None),
                 other => return Err(format!("{}; --help lists the options", other.unexpected())),
             }
@@ -143,6 +152,11 @@ impl Options {
         let secrets = std::iter::once(secret).chain(previous.into_iter().map(Secret::from));
         let builder = SessionConfig::builder_with_secrets(secrets).exclude_path(app::EXCLUDED);
         let builder = set.into_iter().fold(builder, |builder, set| set(builder));
+        // A token has no `Secure`, so that nothing is left to drop.
+        let builder = match is_bearer {
+            true => builder.bearer_token(),
+            false => builder.cookie_secure(!is_insecure),
+        };
         let config = builder.build().map_err(|error| error.to_string())?;
         Ok(Some(Self {
             framework,
@@ -254,11 +268,27 @@ mod tests {
         assert_eq!(options.framework, Framework::Poem);
         assert_eq!(
             (options.listen.as_str(), options.config.cookie_name()),
-            ("127.0.0.1:0", "id")
+            ("127.0.0.1:0", Some("id"))
         );
         // Nothing else shows the kind without a store that two programs share.
         let config = format!("{:?}", options.config);
         assert!(config.contains(r#"kind: "members""#), "{config}");
+    }
+
+    /// ID-5: what carries the id is chosen at the start. `--insecure-cookie` may stand beside either.
+    #[test]
+    fn the_transport_is_chosen() {
+        for (args, cookie) in [
+            (
+                &["--insecure-cookie", "--transport", "cookie"][..],
+                Some("session_id"),
+            ),
+            (&["--insecure-cookie", "--transport", "bearer"], None),
+            (&["--transport=bearer"], None),
+        ] {
+            let options = parse(args).unwrap().unwrap();
+            assert_eq!(options.config.cookie_name(), cookie, "{args:?}");
+        }
     }
 
     #[test]
@@ -290,6 +320,11 @@ mod tests {
                 "build it with --features redis",
             ),
             (&["--store", "memory"], "memory:"),
+            (&["--transport", "url"], "use cookie or bearer"),
+            (
+                &["--transport", "bearer", "--cookie-name", "id"],
+                "cookie_name means nothing",
+            ),
             (&["--store", "floppy:"], "floppy:… is unknown"),
             (&["--max-sessions-per-user", "five"], "not a number"),
             (&["--max-sessions-per-user", "-1"], "not a number"),

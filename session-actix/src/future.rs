@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::EitherBody;
-use actix_web::dev::ServiceResponse;
+use actix_web::dev::{RequestHead, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use pin_project_lite::pin_project;
-use session_core::adapter::{Finished, OnError, RequestSessions, Run};
+use session_core::adapter::{Finished, RequestSessions, Responder, Run};
 
 use crate::headers::OfResponse;
 use crate::{Error, InnerError};
@@ -98,7 +99,7 @@ impl<F: Future, B> fmt::Debug for ResponseFuture<F, B> {
 pub(crate) struct Respond {
     /// What a session middleware further out had in the request's extensions.
     pub(crate) outer: Option<RequestSessions>,
-    pub(crate) on_error: OnError<Error, HttpResponse>,
+    pub(crate) responder: Responder<Error, HttpResponse, RequestHead>,
 }
 
 impl Respond {
@@ -107,18 +108,17 @@ impl Respond {
         result: Answer<EitherBody<B>>,
         finished: Finished,
     ) -> Answer<EitherBody<B>> {
-        let Self { outer, on_error } = self;
+        let Self { outer, responder } = self;
         match result {
             Ok(mut response) => {
                 restore(response.request(), outer);
-                if let Some(error) = finished.error() {
-                    let instead = on_error(&error.clone().into());
+                if let Some(instead) = responder.instead(&finished) {
                     response = response.into_response(instead.map_into_right_body());
                 }
                 finished.apply(&mut OfResponse(response.headers_mut()));
                 Ok(response)
             }
-            Err(error) => Err(with_headers(error, finished, on_error)),
+            Err(error) => Err(with_headers(error, finished, responder)),
         }
     }
 }
@@ -138,12 +138,15 @@ fn restore(request: &HttpRequest, outer: Option<RequestSessions>) {
 fn with_headers(
     mut error: actix_web::Error,
     finished: Finished,
-    on_error: OnError<Error, HttpResponse>,
+    responder: Responder<Error, HttpResponse, RequestHead>,
 ) -> actix_web::Error {
     if let Some(ours) = finished.error() {
         let ours = Error::from(ours.clone());
         error = ours.clone().into();
-        error.add_response_mapper(move |_| on_error(&ours));
+        error.add_response_mapper(move |_| responder.to_error(&ours));
+    } else if let Some(mut instead) = responder.instead(&finished) {
+        finished.apply(&mut OfResponse(instead.headers_mut()));
+        return InternalError::from_response(error, instead).into();
     } else if finished.changes_client() {
         // actix-web has ways to a response that pass over an error's mappers; none of them may lose a cookie.
         return InnerError::new(error, finished).into();

@@ -5,11 +5,13 @@ use std::future::{Future, Ready, ready};
 use std::rc::Rc;
 
 use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::dev::{
+    RequestHead, Service, ServiceRequest, ServiceResponse, Transform, forward_ready,
+};
 use actix_web::{HttpMessage as _, HttpResponse, ResponseError as _};
 use session_core::adapter::{Middleware, RequestSessions, SessionHandle};
 use session_core::store::SessionStore;
-use session_core::{ConfigError, Main, SessionConfig, SessionManager};
+use session_core::{ConfigError, DroppedChanges, Main, SessionConfig, SessionManager};
 
 use crate::Error;
 use crate::extract::load;
@@ -20,7 +22,7 @@ use crate::future::{Answer, Respond, ResponseFuture};
 /// actix-web builds the application once for each worker: make the middleware outside of that closure and
 /// clone it inside, so that all workers have one store.
 pub struct SessionMiddleware<N = Main> {
-    middleware: Middleware<Error, HttpResponse, N>,
+    middleware: Middleware<Error, HttpResponse, RequestHead, N>,
     is_eager: bool,
 }
 
@@ -53,7 +55,7 @@ impl SessionMiddleware {
 
 impl<N> SessionMiddleware<N> {
     /// Names the session, for applications that have several: handlers then extract `Session<M>`, where `M` is
-    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name of its own; they may
+    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name, or a token header, of its own; they may
     /// share a store.
     pub fn named<M>(self) -> SessionMiddleware<M> {
         SessionMiddleware {
@@ -81,6 +83,47 @@ impl<N> SessionMiddleware<N> {
         respond: impl Fn(&Error) -> HttpResponse + Send + Sync + 'static,
     ) -> Self {
         self.middleware = self.middleware.on_error(respond);
+        self
+    }
+
+    /// Shapes the same response, with a look at the request: JSON for a program and a page for a browser, say.
+    ///
+    /// Of the request there is the head, as it came to the middleware; an `HttpRequest` can't be kept while actix-web
+    /// goes on with it. It is copied for every request, so that [`on_error`](Self::on_error) is the cheaper of the two.
+    ///
+    /// ```
+    /// # use actix_web::{HttpResponse, ResponseError as _};
+    /// # use session_actix::{SessionConfig, SessionMiddleware};
+    /// # let config = SessionConfig::builder("an example secret of at least 32 bytes").build().unwrap();
+    /// let sessions = SessionMiddleware::new(config, session_store_memory::MemoryStore::new())
+    ///     .on_error_with(|error, request| match request.uri.path().starts_with("/api/") {
+    ///         true => HttpResponse::build(error.status_code()).body(r#"{"error":"try again"}"#),
+    ///         false => error.error_response(),
+    ///     });
+    /// # drop(sessions);
+    /// ```
+    #[must_use]
+    pub fn on_error_with(
+        mut self,
+        respond: impl Fn(&Error, &RequestHead) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.middleware = self.middleware.on_error_with(respond);
+        self
+    }
+
+    /// Called when the changes of a request were dropped, because another one had ended or rotated the session: it may
+    /// put another response in place of the handler's, such as a 409, or of an inner middleware's error. With `None` the
+    /// handler's stands, as it does by default. The request is as for [`on_error_with`](Self::on_error_with).
+    ///
+    /// It is about what is committed when the handler has returned; an explicit [`commit`](session_core::Session::commit)
+    /// tells the handler. For counting there is
+    /// [`SessionConfigBuilder::on_dropped`](session_core::SessionConfigBuilder::on_dropped), which is called as well.
+    #[must_use]
+    pub fn on_dropped(
+        mut self,
+        respond: impl Fn(&DroppedChanges, &RequestHead) -> Option<HttpResponse> + Send + Sync + 'static,
+    ) -> Self {
+        self.middleware = self.middleware.on_dropped(respond);
         self
     }
 
@@ -160,15 +203,16 @@ where
             Ok(Some(sessions)) => sessions,
             Ok(None) => return self.pass_on(request),
             Err(error) => {
-                let response = middleware.response(&error).map_into_right_body();
+                let responder = middleware.responder(|| request.head().clone());
+                let response = responder.to_error(&error).map_into_right_body();
                 let response = request.into_response(response);
                 return ResponseFuture::waiting(ready(Ok(response)));
             }
         };
         let handle = sessions.handle().clone();
         let outer = request.extensions_mut().insert(sessions);
-        let on_error = middleware.responder().clone();
-        let respond = Respond { outer, on_error };
+        let responder = middleware.responder(|| request.head().clone());
+        let respond = Respond { outer, responder };
         if *is_eager {
             let work = self.load_and_call(handle.clone(), request);
             return ResponseFuture::waiting(async move {
@@ -209,11 +253,12 @@ where
         handle: SessionHandle,
         request: ServiceRequest,
     ) -> impl Future<Output = Answer<EitherBody<B>>> + use<S, B, N> {
-        let on_error = self.options.middleware.responder().clone();
+        let middleware = &self.options.middleware;
+        let responder = middleware.responder(|| request.head().clone());
         let service = self.service.clone();
         async move {
             if let Err(error) = load(&handle, request.request()).await {
-                let response = on_error(&error.into()).map_into_right_body();
+                let response = responder.to_error(&error.into()).map_into_right_body();
                 return Ok(request.into_response(response));
             }
             let response = service.call(request).await?;

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use pin_project_lite::pin_project;
-use session_core::adapter::{OnError, Run};
+use session_core::adapter::{Responder, Run};
 
 use crate::Error;
 
@@ -28,7 +29,7 @@ pin_project! {
     where
         Answering<F>: Future,
     {
-        WithSession { #[pin] run: Run<Answering<F>>, on_error: OnError<Error, Response> },
+        WithSession { #[pin] run: Run<Answering<F>>, responder: Responder<Error, Response, Parts> },
         PassingOn { #[pin] work: Answering<F> },
         Refusing { response: Option<Response> },
     }
@@ -44,10 +45,10 @@ where
     #[expect(clippy::panic, reason = "as every future that is polled after its end")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProjection::WithSession { run, on_error } => {
+            KindProjection::WithSession { run, responder } => {
                 let (result, finished) = ready!(run.poll(cx));
-                let mut response = match finished.error() {
-                    Some(error) => on_error(&error.clone().into()),
+                let mut response = match responder.instead(&finished) {
+                    Some(response) => response,
                     None => result?,
                 };
                 finished.apply(response.headers_mut());

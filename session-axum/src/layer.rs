@@ -5,9 +5,10 @@ use std::task::{Context, Poll};
 
 use axum::response::{IntoResponse, Response};
 use http::Request;
+use http::request::Parts;
 use session_core::adapter::{Middleware, RequestSessions};
 use session_core::store::SessionStore;
-use session_core::{ConfigError, Main, SessionConfig, SessionManager};
+use session_core::{ConfigError, DroppedChanges, Main, SessionConfig, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -16,7 +17,7 @@ use crate::future::{Answering, Kind, ResponseFuture};
 use crate::path::original_path;
 
 /// Gives every request inside it a session. Clones share the store.
-pub struct SessionLayer<N = Main>(Middleware<Error, Response, N>);
+pub struct SessionLayer<N = Main>(Middleware<Error, Response, Parts, N>);
 
 impl SessionLayer {
     /// Sessions as configured, kept in `store`.
@@ -45,7 +46,7 @@ impl SessionLayer {
 
 impl<N> SessionLayer<N> {
     /// Names the session, for applications that have several: handlers then extract `Session<M>`, where `M` is
-    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name of its own; they may
+    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name, or a token header, of its own; they may
     /// share a store.
     pub fn named<M>(self) -> SessionLayer<M> {
         SessionLayer(self.0.named())
@@ -56,6 +57,45 @@ impl<N> SessionLayer<N> {
     #[must_use]
     pub fn on_error(self, respond: impl Fn(&Error) -> Response + Send + Sync + 'static) -> Self {
         Self(self.0.on_error(respond))
+    }
+
+    /// Shapes the same response, with a look at the request: JSON for a program and a page for a browser, say.
+    ///
+    /// The request is as it came to the layer, its extensions too (`OriginalUri` inside a nested router), without its
+    /// body. It is copied for every request, so that [`on_error`](Self::on_error) is the cheaper of the two.
+    ///
+    /// ```
+    /// # use axum::response::IntoResponse as _;
+    /// # use session_axum::{SessionConfig, SessionLayer};
+    /// # let config = SessionConfig::builder("an example secret of at least 32 bytes").build().unwrap();
+    /// let layer = SessionLayer::new(config, session_store_memory::MemoryStore::new())
+    ///     .on_error_with(|error, request| match request.uri.path().starts_with("/api/") {
+    ///         true => (axum::http::StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"try again"}"#).into_response(),
+    ///         false => error.clone().into_response(),
+    ///     });
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn on_error_with(
+        self,
+        respond: impl Fn(&Error, &Parts) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        Self(self.0.on_error_with(respond))
+    }
+
+    /// Called when the changes of a request were dropped, because another one had ended or rotated the session: it may
+    /// put another response in place of the handler's, such as a 409. With `None` the handler's stands, as it does by
+    /// default. The request is as for [`on_error_with`](Self::on_error_with).
+    ///
+    /// It is about what is committed when the handler has returned; an explicit [`commit`](session_core::Session::commit)
+    /// tells the handler. For counting there is
+    /// [`SessionConfigBuilder::on_dropped`](session_core::SessionConfigBuilder::on_dropped), which is called as well.
+    #[must_use]
+    pub fn on_dropped(
+        self,
+        respond: impl Fn(&DroppedChanges, &Parts) -> Option<Response> + Send + Sync + 'static,
+    ) -> Self {
+        Self(self.0.on_dropped(respond))
     }
 
     /// The manager behind it, for what isn't about one request: an administrator who ends somebody's sessions, say.
@@ -131,13 +171,15 @@ where
                 };
             }
             Err(error) => {
-                let response = Some(middleware.response(&error));
+                let (parts, _) = request.into_parts();
+                let response = Some(middleware.responder(|| parts).to_error(&error));
                 return ResponseFuture {
                     kind: Kind::Refusing { response },
                 };
             }
         };
         let handle = sessions.handle().clone();
+        let responder = middleware.responder(|| head_of(&request));
         request.extensions_mut().insert(sessions);
         // A panic in `call` itself needs no care: nobody can have loaded the session before there is a future.
         let work = Answering {
@@ -146,8 +188,19 @@ where
         ResponseFuture {
             kind: Kind::WithSession {
                 run: handle.run(work),
-                on_error: middleware.responder().clone(),
+                responder,
             },
         }
     }
+}
+
+/// A copy of the request's head.
+fn head_of<B>(request: &Request<B>) -> Parts {
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = request.method().clone();
+    head.uri = request.uri().clone();
+    head.version = request.version();
+    head.headers = request.headers().clone();
+    head.extensions = request.extensions().clone();
+    head
 }

@@ -52,8 +52,8 @@ pub enum ErrorKind {
     NoMiddleware,
     /// The session was asked for where nothing can wait for it, and nobody had loaded it before; 500.
     NotLoaded,
-    /// Two session middlewares around this handler have the same cookie name and different sessions or different
-    /// managers; 500. The message says what to do.
+    /// Two session middlewares around this handler have the same cookie name, or the same token header, and different
+    /// sessions or different managers; 500. The message says what to do.
     DuplicateName,
     /// The response has left, so that the cookie of a new or rotated session can't be sent; 500.
     ResponseSent,

@@ -124,7 +124,7 @@ impl Events {
         limit.admit(self.clock.now())
     }
 
-    /// A cookie of our name that we never signed.
+    /// A cookie of our name, or a token, that we never signed.
     pub(crate) fn id_rejected(&self, reason: impl fmt::Debug) {
         let Some(Admitted { suppressed }) = self.admit(&self.id_rejected) else {
             return;
@@ -279,13 +279,13 @@ impl Events {
     }
 
     /// Two session middlewares around one request have one name on the wire.
-    pub(crate) fn duplicate_name(&self, cookie_name: &str, session: &'static str, advice: &str) {
+    pub(crate) fn duplicate_name(&self, name: &str, session: &'static str, advice: &str) {
         let Some(Admitted { suppressed }) = self.admit(&self.duplicate_name) else {
             return;
         };
         tracing::error!(
             target: "session",
-            cookie_name,
+            name,
             session,
             suppressed,
             "{advice}"

@@ -1,5 +1,6 @@
 //! The extractor.
 
+use poem::http::Uri;
 use poem::{FromRequest, Request, RequestBody};
 use session_core::TypedData;
 use session_core::adapter::RequestSessions;
@@ -87,8 +88,13 @@ impl<'a, N: 'static> FromRequest<'a> for CsrfToken<N> {
 /// The path that the client sent, with nothing stripped by nested routes. A request that was built by hand,
 /// for a test, has no original one; it is `/` then, of which nothing can be stripped.
 pub(crate) fn original_path(request: &Request) -> &str {
-    match request.original_uri().path() {
-        "/" => request.uri().path(),
-        original => original,
+    original_uri(request).path()
+}
+
+pub(crate) fn original_uri(request: &Request) -> &Uri {
+    let original = request.original_uri();
+    match original.path() {
+        "/" => request.uri(),
+        _ => original,
     }
 }

@@ -3,16 +3,17 @@
 use std::fmt;
 
 use poem::error::ResponseError as _;
+use poem::http::request::Parts;
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
 use session_core::adapter::{self, RequestSessions};
 use session_core::store::SessionStore;
-use session_core::{ConfigError, Main, SessionConfig, SessionManager};
+use session_core::{ConfigError, DroppedChanges, Main, SessionConfig, SessionManager};
 
-use crate::extract::original_path;
+use crate::extract::{original_path, original_uri};
 use crate::{Error, InnerError};
 
 /// Gives every request inside it a session. Clones share the store.
-pub struct SessionMiddleware<N = Main>(adapter::Middleware<Error, Response, N>);
+pub struct SessionMiddleware<N = Main>(adapter::Middleware<Error, Response, Parts, N>);
 
 impl SessionMiddleware {
     /// Sessions as configured, kept in `store`.
@@ -40,7 +41,7 @@ impl SessionMiddleware {
 
 impl<N> SessionMiddleware<N> {
     /// Names the session, for applications that have several: handlers then extract `Session<M>`, where `M` is
-    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name of its own; they may
+    /// any type of the application's, such as `enum Admin {}`. Each needs a cookie name, or a token header, of its own; they may
     /// share a store.
     pub fn named<M>(self) -> SessionMiddleware<M> {
         SessionMiddleware(self.0.named())
@@ -51,6 +52,45 @@ impl<N> SessionMiddleware<N> {
     #[must_use]
     pub fn on_error(self, respond: impl Fn(&Error) -> Response + Send + Sync + 'static) -> Self {
         Self(self.0.on_error(respond))
+    }
+
+    /// Shapes the same response, with a look at the request: JSON for a program and a page for a browser, say.
+    ///
+    /// The request is as it came to the middleware, its extensions too, without its body; its URI is the one that the
+    /// client sent. It is copied for every request, so that [`on_error`](Self::on_error) is the cheaper of the two.
+    ///
+    /// ```
+    /// # use poem::{IntoResponse as _, error::ResponseError as _};
+    /// # use session_poem::{SessionConfig, SessionMiddleware};
+    /// # let config = SessionConfig::builder("an example secret of at least 32 bytes").build().unwrap();
+    /// let sessions = SessionMiddleware::new(config, session_store_memory::MemoryStore::new())
+    ///     .on_error_with(|error, request| match request.uri.path().starts_with("/api/") {
+    ///         true => r#"{"error":"try again"}"#.with_status(error.status()).into_response(),
+    ///         false => error.as_response(),
+    ///     });
+    /// # drop(sessions);
+    /// ```
+    #[must_use]
+    pub fn on_error_with(
+        self,
+        respond: impl Fn(&Error, &Parts) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        Self(self.0.on_error_with(respond))
+    }
+
+    /// Called when the changes of a request were dropped, because another one had ended or rotated the session: it may
+    /// put another response in place of the handler's, such as a 409, or of its error. With `None` the handler's stands,
+    /// as it does by default. The request is as for [`on_error_with`](Self::on_error_with).
+    ///
+    /// It is about what is committed when the handler has returned; an explicit [`commit`](session_core::Session::commit)
+    /// tells the handler. For counting there is
+    /// [`SessionConfigBuilder::on_dropped`](session_core::SessionConfigBuilder::on_dropped), which is called as well.
+    #[must_use]
+    pub fn on_dropped(
+        self,
+        respond: impl Fn(&DroppedChanges, &Parts) -> Option<Response> + Send + Sync + 'static,
+    ) -> Self {
+        Self(self.0.on_dropped(respond))
     }
 
     /// The manager behind it, for what isn't about one request: an administrator who ends somebody's sessions, say.
@@ -103,13 +143,17 @@ impl<E: Endpoint, N: 'static> Endpoint for SessionEndpoint<E, N> {
                 let passed_on = self.inner.call(request).await;
                 return passed_on.map(IntoResponse::into_response);
             }
-            Err(error) => return Ok(middleware.response(&error)),
+            Err(error) => {
+                let responder = middleware.responder(|| head_of(&request));
+                return Ok(responder.to_error(&error));
+            }
         };
         let handle = sessions.handle().clone();
+        let responder = middleware.responder(|| head_of(&request));
         request.extensions_mut().insert(sessions);
         let (result, finished) = handle.run(self.inner.call(request)).await;
-        let mut response = match (finished.error(), result) {
-            (Some(error), _) => middleware.response(&error.clone().into()),
+        let mut response = match (responder.instead(&finished), result) {
+            (Some(response), _) => response,
             (None, Ok(response)) => response.into_response(),
             (None, Err(error)) if finished.changes_client() => error.into_response(),
             (None, Err(error)) if finished.is_used() && !error.is::<InnerError>() => {
@@ -120,4 +164,15 @@ impl<E: Endpoint, N: 'static> Endpoint for SessionEndpoint<E, N> {
         finished.apply(response.headers_mut());
         Ok(response)
     }
+}
+
+/// A copy of the request's head.
+fn head_of(request: &Request) -> Parts {
+    let (mut head, ()) = poem::http::Request::new(()).into_parts();
+    head.method = request.method().clone();
+    head.uri = original_uri(request).clone();
+    head.version = request.version();
+    head.headers = request.headers().clone();
+    head.extensions = request.extensions().clone();
+    head
 }

@@ -83,6 +83,22 @@ const NOTICED_BY: &[(Defect, &str)] = &[
         SkipsForgedCookies,
         "the_65th_cookie_of_our_length_is_not_looked_at",
     ),
+    (LosesTokens, "a_bearer_token_follows_the_session"),
+    (
+        ReadsAuthorizationAlone,
+        "a_token_travels_in_headers_of_choice",
+    ),
+    (LosesTokensOnReads, "a_bearer_token_follows_the_session"),
+    (LosesTokensOnReads, "a_token_is_signed_anew"),
+    (AsksForForgedCookies, "a_forged_token_asks_nothing"),
+    (TokenFromTheUrl, "a_token_comes_from_its_header_alone"),
+    (CookieTakenForToken, "a_cookie_is_no_token"),
+    (FirstOfTwoTokens, "of_several_tokens_the_live_one_is_used"),
+    (VariesByCookieAlone, "every_use_varies_by_the_tokens_header"),
+    (
+        CacheableSetCookie,
+        "an_answer_with_a_token_is_kept_out_of_caches",
+    ),
     (ExcludedPathHasSession, "an_excluded_path_has_no_session"),
     (
         LosesDataOnRotation,

@@ -169,6 +169,47 @@ async fn named_sessions_do_not_see_each_other() {
     }
 }
 
+/// ST-7, ID-5: a browser's session and that of a program live side by side, the one in a cookie, the other in a token.
+#[tokio::test]
+async fn a_cookie_and_a_token_live_side_by_side() {
+    let handler = async |main: Session, admin: Session<Admin>| -> Result<String, Error> {
+        let nobody = || "nobody".to_owned();
+        let found = (main.get_or(NAME, nobody())?, admin.get_or(NAME, nobody())?);
+        main.set(NAME, "Ada")?;
+        admin.set(NAME, "Eve")?;
+        Ok(format!("{} and {}", found.0, found.1))
+    };
+    let store = SpyStore::default();
+    let token = config().bearer_token().build().unwrap();
+    let app = Router::new()
+        .route("/", get(handler))
+        .layer(SessionLayer::new(token, store.clone()).named::<Admin>())
+        .layer(layer(&store));
+    let mut browser = Visitor::new(&app);
+    let reply = browser.send("GET /", "").await;
+    assert_eq!(reply.text(), "nobody and nobody");
+    assert!(reply.session_cookie().is_some());
+    assert_eq!(reply.all("vary"), ["Authorization", "Cookie"]);
+    let bearer = format!("Bearer {}", reply.all("session-token")[0]);
+
+    let with_token = |mut request: Request| {
+        let bearer = bearer.parse().unwrap();
+        request.headers_mut().insert("authorization", bearer);
+        request
+    };
+    for (visitor, has_token, expected) in [
+        (&browser, false, "Ada and nobody"),
+        (&browser, true, "Ada and Eve"),
+        (&Visitor::new(&app), true, "nobody and Eve"),
+    ] {
+        let mut request = visitor.request("GET /", "");
+        if has_token {
+            request = with_token(request);
+        }
+        assert_eq!(visitor.exchange(request).await.text(), expected);
+    }
+}
+
 /// ST-7: two sessions under one cookie would overwrite each other's cookie. Neither is lent to the other.
 #[tokio::test]
 async fn two_sessions_with_one_cookie_are_an_error() {

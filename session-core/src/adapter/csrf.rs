@@ -4,7 +4,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::middleware::OnError;
 use crate::config::CsrfConfig;
 use crate::error::{Error, ErrorKind};
 use crate::request::Main;
@@ -100,11 +99,14 @@ impl CsrfConfig {
     }
 }
 
+/// Makes the response `R` to what is refused with an error `E`.
+type OnRefused<E, R> = Arc<dyn Fn(&E) -> R + Send + Sync>;
+
 /// What an adapter's CSRF middleware for the session `N` consists of: the rules, and the response to what is refused.
 /// Cloning is cheap.
 pub struct CsrfMiddleware<E, R, N = Main> {
     config: Arc<CsrfConfig>,
-    on_refused: OnError<E, R>,
+    on_refused: OnRefused<E, R>,
     name: PhantomData<fn() -> N>,
 }
 

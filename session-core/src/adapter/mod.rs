@@ -84,4 +84,4 @@ pub use crate::transport::{
     CookieHeaders, RequestHeader, RequestHeaders, ResponseHeader, ResponseHeaders,
 };
 pub use csrf::{CsrfMiddleware, CsrfStep, MAX_CSRF_FORM_LEN};
-pub use middleware::{Middleware, OnError};
+pub use middleware::{Middleware, Responder};

@@ -15,12 +15,11 @@ use super::policy::{Cap, Policy, WhenFull};
 use crate::error::ConfigError;
 use crate::events::{DroppedChanges, DroppedHook};
 use crate::store::Lifetime;
-use crate::transport::{
-    CookieOptions, CookieScope, CsrfKeys, MIN_SECRET_LEN, SameSite, Secret, Transport,
-};
+use crate::transport::{CookieOptions, CookieScope, CsrfKeys, MIN_SECRET_LEN, SameSite, Secret};
+use token::ConfiguredToken;
 
 impl SessionConfig {
-    /// Starts a configuration with the secret that signs the cookie: at least 32 bytes that nobody can
+    /// Starts a configuration with the secret that signs the cookie or the token: at least 32 bytes that nobody can
     /// guess, such as `openssl rand -base64 48` gives. There is no default secret.
     pub fn builder(secret: impl Into<Secret>) -> SessionConfigBuilder {
         Self::builder_with_secrets([secret])
@@ -35,6 +34,7 @@ impl SessionConfig {
             secrets: secrets.into_iter().map(Into::into).collect(),
             cookie: CookieOptions::default(),
             host_only: false,
+            token: ConfiguredToken::default(),
             max_age: DEFAULT_MAX_AGE,
             absolute_timeout: None,
             remember_max_age: DEFAULT_REMEMBER_MAX_AGE,
@@ -65,6 +65,7 @@ pub struct SessionConfigBuilder {
     secrets: Vec<Secret>,
     cookie: CookieOptions,
     host_only: bool,
+    token: ConfiguredToken,
     max_age: Duration,
     absolute_timeout: Option<Duration>,
     remember_max_age: Duration,
@@ -226,7 +227,7 @@ impl SessionConfigBuilder {
 
     /// What kind of sessions these are. Sessions of different kinds are never listed, counted or ended together, on one
     /// store too: a customer's list doesn't show the session that an administrator of the same name has. Default: the
-    /// cookie's name.
+    /// cookie's name, or for a token the name of its request header, in lower case.
     ///
     /// Applications that share a store need more than that: a prefix or a table each.
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
@@ -312,12 +313,7 @@ impl SessionConfigBuilder {
     }
 
     /// Checks everything and derives the keys. The error says what to change.
-    pub fn build(mut self) -> Result<SessionConfig, ConfigError> {
-        if self.host_only {
-            self.cookie.name = format!("__Host-{}", self.cookie.name);
-            self.cookie.secure = true;
-            self.cookie.scope = CookieScope::default();
-        }
+    pub fn build(self) -> Result<SessionConfig, ConfigError> {
         self.check_secrets()?;
         let lifetime = self.check_lifetime()?;
         if self.store_timeout.is_zero() {
@@ -341,7 +337,7 @@ impl SessionConfigBuilder {
         }
         let (cap, needs_index) = self.check_cap()?;
         let remembered = self.check_remembered()?;
-        let transport = Transport::cookie(&self.cookie, &self.secrets)?;
+        let transport = self.transport()?;
         let kind = self.kind.as_deref().unwrap_or(transport.name());
         let policy = Policy {
             lifetime,
@@ -455,9 +451,12 @@ impl fmt::Debug for SessionConfigBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionConfigBuilder")
             .field("cookie", &self.cookie)
+            .field("token", &self.token)
             .finish_non_exhaustive()
     }
 }
+
+mod token;
 
 #[cfg(test)]
 mod tests;

@@ -31,9 +31,9 @@ impl SessionConfig {
         self.0.excluded.iter().any(|pattern| pattern.matches(path))
     }
 
-    /// The cookie's name.
-    pub fn cookie_name(&self) -> &str {
-        self.0.transport.name()
+    /// The cookie's name; nothing if ids travel in a token ([`bearer_token`](crate::SessionConfigBuilder::bearer_token)).
+    pub fn cookie_name(&self) -> Option<&str> {
+        self.0.transport.cookie_name()
     }
 
     pub(crate) fn transport(&self) -> &Transport {

@@ -49,10 +49,14 @@ impl Commit {
 }
 
 /// Carries out what a request wants, all store calls under one deadline, and tells those who watch. What is optional
-/// never fails the request.
+/// never fails the request. It says in `dropped` what was dropped, in a box: there seldom is anything.
 ///
 /// The stories take what they need out of `commit`, so that it lies in the future of the request's end once.
-pub(crate) async fn commit(env: &Environment, commit: &mut Commit) -> Result<Outcome, Error> {
+pub(crate) async fn commit(
+    env: &Environment,
+    commit: &mut Commit,
+    dropped: &mut Option<Box<DroppedChanges>>,
+) -> Result<Outcome, Error> {
     let before = commit.found.reference();
     let is_optional = commit.is_optional();
     let mut io = Io::new(env);
@@ -63,9 +67,8 @@ pub(crate) async fn commit(env: &Environment, commit: &mut Commit) -> Result<Out
             let session = before.or_else(|| outcome.found.reference());
             events::committed(outcome.done, session);
             if let Some(reason) = outcome.dropped {
-                let dropped = DroppedChanges { reason, session };
-                env.events
-                    .changes_dropped(&dropped, env.config.on_dropped());
+                let changes = dropped.insert(Box::new(DroppedChanges { reason, session }));
+                env.events.changes_dropped(changes, env.config.on_dropped());
             }
             Ok(outcome)
         }

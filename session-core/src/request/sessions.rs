@@ -33,8 +33,9 @@ impl SessionManager {
     /// already.
     ///
     /// # Errors
-    /// [`ErrorKind::DuplicateName`] if a middleware further out has the same cookie name for another session, or for
-    /// this one with another manager. The error says what to do, and has been logged; it is the response.
+    /// [`ErrorKind::DuplicateName`] if a middleware further out has the same cookie name, or the same token header, for
+    /// another session, or for this one with another manager. The error says what to do, and has been logged; it is
+    /// the response.
     pub fn enter<N: 'static>(
         &self,
         outer: Option<&RequestSessions>,
@@ -43,25 +44,32 @@ impl SessionManager {
         if self.config().is_excluded(path) {
             return Ok(None);
         }
-        let (name, cookie_name) = (TypeId::of::<N>(), self.config().cookie_name());
-        let shares_cookie =
-            |sessions: &&RequestSessions| sessions.handle.config().cookie_name() == cookie_name;
-        match outer.and_then(|outer| outer.iter().find(shares_cookie)) {
+        let (name, transport) = (TypeId::of::<N>(), self.config().transport());
+        let collides =
+            |sessions: &&RequestSessions| transport.collides(sessions.handle.config().transport());
+        match outer.and_then(|outer| outer.iter().find(collides)) {
             None => Ok(Some(RequestSessions {
                 name,
                 handle: self.handle(),
                 outer: outer.cloned().map(Arc::new),
             })),
-            Some(outer) if outer.name != name => Err(self.refuse_name::<N>(SHARED_COOKIE)),
+            Some(outer) if outer.name != name => Err(self.refuse_sharing::<N>()),
             Some(outer) if !outer.handle.is_of(self) => Err(self.refuse_name::<N>(OTHER_MANAGER)),
             Some(_) => Ok(None),
         }
     }
 
+    fn refuse_sharing<N>(&self) -> Error {
+        self.refuse_name::<N>(match self.config().cookie_name() {
+            Some(_) => SHARED_COOKIE,
+            None => SHARED_HEADER,
+        })
+    }
+
     /// The error of a middleware that would be silently without effect, with `advice` for whoever set it up.
     fn refuse_name<N>(&self, advice: &'static str) -> Error {
-        let (events, cookie_name) = (&self.environment().events, self.config().cookie_name());
-        events.duplicate_name(cookie_name, std::any::type_name::<N>(), advice);
+        let (events, transport) = (&self.environment().events, self.config().transport());
+        events.duplicate_name(transport.name(), std::any::type_name::<N>(), advice);
         Error::new(ErrorKind::DuplicateName, advice)
     }
 }
@@ -69,9 +77,13 @@ impl SessionManager {
 const SHARED_COOKIE: &str =
     "two sessions of different names share a cookie: give one of them another cookie_name";
 
-const OTHER_MANAGER: &str = "a session middleware inside another one has the same cookie but another manager, whose \
-                             store and configuration would never be used: give both middlewares clones of one \
-                             manager, or give the inner session a name and a cookie_name of its own";
+const SHARED_HEADER: &str = "two sessions of different names have their tokens in the same header of requests or of \
+                             responses: give one of them another token_header and another token_response_header";
+
+const OTHER_MANAGER: &str = "a session middleware inside another one has the same cookie or token header but another \
+                             manager, whose store and configuration would never be used: give both middlewares \
+                             clones of one manager, or give the inner session a name, and a cookie_name or a \
+                             token_header of its own";
 
 impl RequestSessions {
     /// The handle of the innermost middleware: the one that has just entered.

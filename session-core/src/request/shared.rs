@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use super::finished::Finished;
 use super::state::{ForClient, Refreshed, RequestState};
 use crate::error::{Error, ErrorKind};
-use crate::events::Events;
+use crate::events::{DroppedChanges, Events};
 use crate::manager::SessionManager;
 use crate::protocol::{Commit, commit, in_time, note_activity, open, refresh};
 use crate::spawn::Outlive;
@@ -95,7 +95,11 @@ impl Shared {
         let shared = self.clone();
         self.outlive(async move {
             let _turn = shared.turn_to_commit().await?;
-            shared.commit_in_turn(Some).await
+            let dropped = shared.commit_in_turn(Some).await?;
+            Ok(match dropped {
+                Some(_) => CommitStatus::Dropped,
+                None => CommitStatus::Done,
+            })
         })
     }
 
@@ -151,23 +155,18 @@ impl Shared {
         Outlive::new(&self.manager.environment().outliving, work)
     }
 
-    /// Commits what `choose` leaves of what was wanted. The caller has the turn.
+    /// Commits what `choose` leaves of what was wanted, and says what was dropped of it. The caller has the turn.
     async fn commit_in_turn(
         &self,
         choose: impl FnOnce(Commit) -> Option<Commit>,
-    ) -> Result<CommitStatus, Error> {
+    ) -> Result<Option<Box<DroppedChanges>>, Error> {
         let Some(mut wanted) = self.begin_commit(choose)? else {
-            return Ok(CommitStatus::Done);
+            return Ok(None);
         };
-        let result = commit(self.manager.environment(), &mut wanted).await;
-        let dropped = result
-            .as_ref()
-            .is_ok_and(|outcome| outcome.dropped.is_some());
+        let mut dropped = None;
+        let result = commit(self.manager.environment(), &mut wanted, &mut dropped).await;
         self.state().end_commit(result)?;
-        Ok(match dropped {
-            true => CommitStatus::Dropped,
-            false => CommitStatus::Done,
-        })
+        Ok(dropped)
     }
 
     fn begin_commit(
@@ -208,7 +207,7 @@ impl Shared {
             }
         };
         drop(state);
-        Some(self.committed(for_client))
+        Some(self.committed(for_client, None))
     }
 
     /// Commits what was wanted, and says what this means for the response. It goes on if the request is dropped.
@@ -222,7 +221,7 @@ impl Shared {
         let turn = self.turn_to_commit().await;
         if let Err(error) = turn {
             self.state().response_sent = true;
-            return Finished::failed(error);
+            return self.failed(error);
         }
         let result = match self.opened.get() {
             None => {
@@ -230,12 +229,12 @@ impl Shared {
                 return Finished::unused();
             }
             Some(Err(error)) => Err(error.clone()),
-            Some(Ok(())) => self.commit_in_turn(Some).await.map(drop),
+            Some(Ok(())) => self.commit_in_turn(Some).await,
         };
         let for_client = self.state().settle_response();
         match result {
-            Ok(()) => self.committed(for_client),
-            Err(error) => Finished::failed(error),
+            Ok(dropped) => self.committed(for_client, dropped),
+            Err(error) => self.failed(error),
         }
     }
 
@@ -280,16 +279,21 @@ impl Shared {
         }
     }
 
-    fn committed(&self, for_client: ForClient) -> Finished {
+    fn committed(&self, for_client: ForClient, dropped: Option<Box<DroppedChanges>>) -> Finished {
         let transport = self.manager.config().transport();
-        Finished::committed(match for_client {
+        let for_client = match for_client {
             ForClient::Nothing => None,
             ForClient::Id(session) => {
                 let lifetime = session.expires_at.saturating_since(self.now());
                 Some(transport.send(&session.id, lifetime, session.record.persistent))
             }
             ForClient::Removal => Some(transport.remove()),
-        })
+        };
+        Finished::committed(transport.vary(), for_client, dropped)
+    }
+
+    fn failed(&self, error: Error) -> Finished {
+        Finished::failed(self.manager.config().transport().vary(), error)
     }
 }
 

@@ -3,21 +3,29 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::{CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY,
+};
 
 /// The headers of a request that a session may be read from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
-pub enum RequestHeader {
+pub enum RequestHeader<'n> {
     /// `Cookie`
     Cookie,
+    /// `Authorization`
+    Authorization,
+    /// The header of this name, in lower case.
+    Named(&'n str),
 }
 
-impl RequestHeader {
+impl<'n> RequestHeader<'n> {
     /// The header's name, in lower case.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'n str {
         match self {
             Self::Cookie => "cookie",
+            Self::Authorization => "authorization",
+            Self::Named(name) => name,
         }
     }
 }
@@ -26,15 +34,17 @@ impl RequestHeader {
 /// map implements it for that.
 pub trait RequestHeaders {
     /// The values of all headers of this name, in the order of the request.
-    fn values(&self, header: RequestHeader) -> impl Iterator<Item = &[u8]>;
+    fn values(&self, header: RequestHeader<'_>) -> impl Iterator<Item = &[u8]>;
 }
 
 impl RequestHeaders for HeaderMap {
-    fn values(&self, header: RequestHeader) -> impl Iterator<Item = &[u8]> {
-        let name = match header {
-            RequestHeader::Cookie => COOKIE,
+    fn values(&self, header: RequestHeader<'_>) -> impl Iterator<Item = &[u8]> {
+        let all = match header {
+            RequestHeader::Cookie => self.get_all(COOKIE),
+            RequestHeader::Authorization => self.get_all(AUTHORIZATION),
+            RequestHeader::Named(name) => self.get_all(name),
         };
-        self.get_all(name).iter().map(HeaderValue::as_bytes)
+        all.iter().map(HeaderValue::as_bytes)
     }
 }
 
@@ -50,19 +60,24 @@ impl fmt::Debug for CookieHeaders<'_> {
 }
 
 impl RequestHeaders for CookieHeaders<'_> {
-    fn values(&self, header: RequestHeader) -> impl Iterator<Item = &[u8]> {
-        match header {
-            RequestHeader::Cookie => self.0.iter().copied(),
-        }
+    fn values(&self, header: RequestHeader<'_>) -> impl Iterator<Item = &[u8]> {
+        let values = match header {
+            RequestHeader::Cookie => self.0,
+            RequestHeader::Authorization | RequestHeader::Named(_) => &[],
+        };
+        values.iter().copied()
     }
 }
 
 /// The headers of a response that a session looks at or changes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
-pub enum ResponseHeader {
-    /// `Set-Cookie`: its value is a credential and has no business in anybody's log.
+pub enum ResponseHeader<'n> {
+    /// `Set-Cookie`: its value is a [credential](Self::is_credential).
     SetCookie,
+    /// The header of this name, in lower case, that gives a client its token: a
+    /// [credential](Self::is_credential) too. The value is empty where the token is taken away.
+    Token(&'n str),
     /// `Vary`
     Vary,
     /// `Cache-Control`
@@ -73,16 +88,22 @@ pub enum ResponseHeader {
     SurrogateControl,
 }
 
-impl ResponseHeader {
+impl<'n> ResponseHeader<'n> {
     /// The header's name, in lower case.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'n str {
         match self {
             Self::SetCookie => "set-cookie",
+            Self::Token(name) => name,
             Self::Vary => "vary",
             Self::CacheControl => "cache-control",
             Self::CdnCacheControl => "cdn-cache-control",
             Self::SurrogateControl => "surrogate-control",
         }
+    }
+
+    /// Whether its value is a credential, which has no business in anybody's log: an adapter marks it as sensitive.
+    pub const fn is_credential(self) -> bool {
+        matches!(self, Self::SetCookie | Self::Token(_))
     }
 }
 
@@ -90,69 +111,76 @@ impl ResponseHeader {
 /// has another map implements it for that.
 pub trait ResponseHeaders {
     /// The values of all headers of this name.
-    fn values(&self, header: ResponseHeader) -> impl Iterator<Item = &[u8]>;
+    fn values(&self, header: ResponseHeader<'_>) -> impl Iterator<Item = &[u8]>;
 
     /// Adds a header beside those of the same name. `value` is printable ASCII.
-    fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>);
+    fn append(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>);
 
-    /// Puts a header in place of those of the same name. `value` is printable ASCII.
-    fn replace(&mut self, header: ResponseHeader, value: Cow<'static, str>);
+    /// Puts a header in place of those of the same name. `value` is printable ASCII, or empty.
+    fn replace(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>);
 }
 
 impl ResponseHeaders for HeaderMap {
-    fn values(&self, header: ResponseHeader) -> impl Iterator<Item = &[u8]> {
-        self.get_all(name_of(header))
-            .iter()
-            .map(HeaderValue::as_bytes)
+    fn values(&self, header: ResponseHeader<'_>) -> impl Iterator<Item = &[u8]> {
+        let all = match name_of(header) {
+            Some(name) => self.get_all(name),
+            None => self.get_all(header.name()),
+        };
+        all.iter().map(HeaderValue::as_bytes)
     }
 
-    fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
-        if let Some(value) = value_of(header, value) {
-            self.append(name_of(header), value);
+    fn append(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>) {
+        if let Some(name) = name_of(header)
+            && let Some(value) = value_of(header, value)
+        {
+            self.append(name, value);
         }
     }
 
-    fn replace(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
-        if let Some(value) = value_of(header, value) {
-            self.insert(name_of(header), value);
+    fn replace(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>) {
+        if let Some(name) = name_of(header)
+            && let Some(value) = value_of(header, value)
+        {
+            self.insert(name, value);
         }
     }
 }
 
-fn name_of(header: ResponseHeader) -> HeaderName {
-    match header {
+/// The names that are configured are checked when the configuration is built, so that none is ever left out here.
+fn name_of(header: ResponseHeader<'_>) -> Option<HeaderName> {
+    Some(match header {
         ResponseHeader::SetCookie => SET_COOKIE,
         ResponseHeader::Vary => VARY,
         ResponseHeader::CacheControl => CACHE_CONTROL,
-        ResponseHeader::CdnCacheControl | ResponseHeader::SurrogateControl => {
-            HeaderName::from_static(header.name())
-        }
-    }
+        ResponseHeader::CdnCacheControl => HeaderName::from_static("cdn-cache-control"),
+        ResponseHeader::SurrogateControl => HeaderName::from_static("surrogate-control"),
+        ResponseHeader::Token(name) => HeaderName::from_bytes(name.as_bytes()).ok()?,
+    })
 }
 
 /// The core writes printable ASCII, so that nothing is ever left out here.
-fn value_of(header: ResponseHeader, value: Cow<'static, str>) -> Option<HeaderValue> {
+fn value_of(header: ResponseHeader<'_>, value: Cow<'static, str>) -> Option<HeaderValue> {
     let mut value = match value {
         Cow::Borrowed(text) => HeaderValue::from_static(text),
         Cow::Owned(text) => text.try_into().ok()?,
     };
-    value.set_sensitive(header == ResponseHeader::SetCookie);
+    value.set_sensitive(header.is_credential());
     Some(value)
 }
 
-/// Says that the response depends on the cookie, unless it says so already.
-pub(crate) fn vary_by_cookie(headers: &mut impl ResponseHeaders) {
+/// Says that the response depends on the request's header `read`, unless it says so already.
+pub(crate) fn vary_by(headers: &mut impl ResponseHeaders, read: Cow<'static, str>) {
     let covered = |value: &[u8]| {
         let mut names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
+        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(read.as_bytes()))
     };
     if !headers.values(ResponseHeader::Vary).any(covered) {
-        headers.append(ResponseHeader::Vary, Cow::Borrowed("Cookie"));
+        headers.append(ResponseHeader::Vary, read);
     }
 }
 
 /// What takes precedence over Cache-Control at the caches that know it.
-const TARGETED: [ResponseHeader; 2] = [
+const TARGETED: [ResponseHeader<'static>; 2] = [
     ResponseHeader::CdnCacheControl,
     ResponseHeader::SurrogateControl,
 ];
@@ -167,6 +195,17 @@ pub(crate) fn set_cookies(
     for cookie in cookies {
         headers.append(ResponseHeader::SetCookie, Cow::Owned(cookie));
     }
+    keep_out_of_shared_caches(headers);
+}
+
+/// Puts the token, or an empty value where it is gone, into the header of this name, and keeps the response out of
+/// shared caches.
+pub(crate) fn set_token(headers: &mut impl ResponseHeaders, name: &str, token: Cow<'static, str>) {
+    headers.replace(ResponseHeader::Token(name), token);
+    keep_out_of_shared_caches(headers);
+}
+
+fn keep_out_of_shared_caches(headers: &mut impl ResponseHeaders) {
     let is_kept_out = headers
         .values(ResponseHeader::CacheControl)
         .any(keeps_out_shared_caches);
@@ -203,12 +242,14 @@ fn keeps_out_shared_caches(value: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn of(header: ResponseHeader, values: &[&str]) -> HeaderMap {
+    fn of(header: ResponseHeader<'_>, values: &[&str]) -> HeaderMap {
         let values = values.iter().map(|value| value.parse().unwrap());
-        values.map(|value| (name_of(header), value)).collect()
+        values
+            .map(|value| (name_of(header).unwrap(), value))
+            .collect()
     }
 
-    fn shown(headers: &HeaderMap, header: ResponseHeader) -> Vec<String> {
+    fn shown(headers: &HeaderMap, header: ResponseHeader<'_>) -> Vec<String> {
         let values = ResponseHeaders::values(headers, header);
         values
             .map(|value| String::from_utf8(value.to_vec()).unwrap())
@@ -220,7 +261,7 @@ mod tests {
     fn vary_is_merged() {
         let after = |values: &[&str]| {
             let mut headers = of(ResponseHeader::Vary, values);
-            vary_by_cookie(&mut headers);
+            vary_by(&mut headers, Cow::Borrowed("Cookie"));
             shown(&headers, ResponseHeader::Vary)
         };
         assert_eq!(after(&[]), ["Cookie"]);
@@ -293,5 +334,18 @@ mod tests {
         set_cookies(&mut headers, ["id=1".to_owned()]);
         assert!(headers["set-cookie"].is_sensitive());
         assert!(!headers["cache-control"].is_sensitive());
+    }
+
+    /// CK-8, LG-1: the same holds for a token, which is in one header.
+    #[test]
+    fn a_token_is_guarded_as_the_cookie_is() {
+        let header = ResponseHeader::Token("x-session");
+        let mut headers = of(header, &["stale", "stale"]);
+        for token in ["a-token", ""] {
+            set_token(&mut headers, "x-session", Cow::Borrowed(token));
+            assert_eq!(shown(&headers, header), [token]);
+            assert_eq!(shown(&headers, ResponseHeader::CacheControl), ["no-store"]);
+            assert!(headers["x-session"].is_sensitive());
+        }
     }
 }

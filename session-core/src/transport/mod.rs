@@ -1,6 +1,6 @@
 //! How a session's id travels: out of a request's headers, and back with the response.
 //!
-//! Nothing outside of this folder knows that it is a cookie, the names of options apart.
+//! Nothing outside of this folder knows whether it is a cookie or a token in a header, the names of options apart.
 
 mod cookie;
 mod csrf_keys;
@@ -9,7 +9,9 @@ mod scan;
 mod scope;
 mod secret;
 mod sign;
+mod token;
 
+use std::borrow::Cow;
 use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ pub(crate) use cookie::CookieOptions;
 pub(crate) use csrf_keys::{CsrfKeys, Pad, Unmasked};
 pub(crate) use scope::CookieScope;
 pub(crate) use sign::Verified;
+pub(crate) use token::TokenOptions;
 
 use crate::error::ConfigError;
 use crate::events::Events;
@@ -31,6 +34,7 @@ use crate::id::SessionId;
 use cookie::CookieTemplate;
 use scan::Scanner;
 use sign::{Carrier, Keyring, Rejected, VALUE_LEN};
+use token::TokenHeaders;
 
 /// How many cookies are verified, at most: those of our name that have the length of a signed id. Whoever can set a
 /// cookie for a neighbouring host or path can put junk in front of the good one. A browser that holds the fifty cookies
@@ -49,16 +53,43 @@ pub(crate) type Ids = SmallVec<[Verified; 1]>;
 /// Reads ids from requests, and tells clients about theirs in responses.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    cookie: CookieTemplate,
-    scanner: Scanner,
+    carried: Carried,
     keys: Keyring,
 }
 
-/// What a response tells the client about its id: the values of Set-Cookie headers.
-pub(crate) struct ForClient {
-    cookie: String,
-    /// A removal for each scope that the deployment has left.
-    former_removals: Arc<[String]>,
+/// What ids are carried by.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each configuration, and each request looks at it"
+)]
+enum Carried {
+    InCookie {
+        cookie: CookieTemplate,
+        scanner: Scanner,
+    },
+    InHeader(Arc<TokenHeaders>),
+}
+
+/// What a response tells the client about its id.
+pub(crate) enum ForClient {
+    Cookie {
+        /// The value of a Set-Cookie header.
+        cookie: String,
+        /// A removal for each scope that the deployment has left.
+        former_removals: Arc<[String]>,
+    },
+    Token {
+        /// Empty if it is gone.
+        token: String,
+        headers: Arc<TokenHeaders>,
+    },
+}
+
+/// What a response depends on whose request has used the session.
+pub(crate) enum Vary {
+    Cookie,
+    Token(Arc<TokenHeaders>),
 }
 
 impl Transport {
@@ -66,23 +97,67 @@ impl Transport {
     pub(crate) fn cookie(options: &CookieOptions, secrets: &[Secret]) -> Result<Self, ConfigError> {
         let cookie = CookieTemplate::new(options)?;
         Ok(Self {
-            scanner: Scanner::new(cookie.name()),
             keys: Keyring::new(Carrier::Cookie, cookie.name(), secrets),
-            cookie,
+            carried: Carried::InCookie {
+                scanner: Scanner::new(cookie.name()),
+                cookie,
+            },
         })
     }
 
-    /// The name under which ids travel.
-    pub(crate) fn name(&self) -> &str {
-        self.cookie.name()
+    /// Ids in a request header; `secrets` starts with the current one.
+    pub(crate) fn token(options: &TokenOptions, secrets: &[Secret]) -> Result<Self, ConfigError> {
+        let headers = TokenHeaders::new(options)?;
+        Ok(Self {
+            keys: Keyring::new(Carrier::Header, headers.name(), secrets),
+            carried: Carried::InHeader(headers),
+        })
     }
 
-    /// The ids in a request. Cookies of our name that can't be ours by their length are passed over, however many
-    /// there are; together they are one event.
+    /// The name under which ids travel: the cookie's, or that of the request header in lower case.
+    pub(crate) fn name(&self) -> &str {
+        match &self.carried {
+            Carried::InCookie { cookie, .. } => cookie.name(),
+            Carried::InHeader(headers) => headers.name(),
+        }
+    }
+
+    /// The cookie's name, if ids travel in one.
+    pub(crate) fn cookie_name(&self) -> Option<&str> {
+        match &self.carried {
+            Carried::InCookie { cookie, .. } => Some(cookie.name()),
+            Carried::InHeader(_) => None,
+        }
+    }
+
+    /// Whether the two can't be used for one request: they would read the same id, or undo what the other sends.
+    pub(crate) fn collides(&self, other: &Self) -> bool {
+        match (&self.carried, &other.carried) {
+            (Carried::InCookie { cookie, .. }, Carried::InCookie { cookie: other, .. }) => {
+                cookie.name() == other.name()
+            }
+            (Carried::InHeader(headers), Carried::InHeader(other)) => headers.collide(other),
+            (Carried::InCookie { .. }, Carried::InHeader(_))
+            | (Carried::InHeader(_), Carried::InCookie { .. }) => false,
+        }
+    }
+
+    /// The ids in a request.
     pub(crate) fn read(&self, headers: &impl RequestHeaders, events: &Events) -> Ids {
+        match &self.carried {
+            Carried::InCookie { scanner, .. } => self.verify(
+                scanner.values(headers.values(RequestHeader::Cookie)),
+                events,
+            ),
+            Carried::InHeader(tokens) => self.verify(tokens.values(headers), events),
+        }
+    }
+
+    /// The ids among these values, whose signature holds. Values that can't be ours by their length are passed over,
+    /// however many there are; together they are one event.
+    fn verify<'h>(&self, values: impl Iterator<Item = &'h [u8]>, events: &Events) -> Ids {
         let mut ids = Ids::new();
         let mut has_other_lengths = false;
-        let values = self.scanner.values(headers.values(RequestHeader::Cookie));
         let of_our_length = values.filter(|value| {
             let is_ours = value.len() == VALUE_LEN;
             has_other_lengths |= !is_ours;
@@ -105,8 +180,8 @@ impl Transport {
         ids
     }
 
-    /// Gives the client `id`, to be kept for `lifetime`, also when it is closed meanwhile if `persistent` says so. By
-    /// default that is as configured.
+    /// Gives the client `id`. A browser keeps a cookie for `lifetime`, also when it is closed meanwhile if `persistent`
+    /// says so; by default that is as configured. How long a client keeps a token is its own affair.
     pub(crate) fn send(
         &self,
         id: &SessionId,
@@ -114,18 +189,37 @@ impl Transport {
         persistent: Option<bool>,
     ) -> ForClient {
         let value = self.keys.sign(id);
-        self.for_client(self.cookie.set(&value, lifetime, persistent))
+        match &self.carried {
+            Carried::InCookie { cookie, .. } => ForClient::Cookie {
+                cookie: cookie.set(&value, lifetime, persistent),
+                former_removals: cookie.former_removals().clone(),
+            },
+            Carried::InHeader(headers) => ForClient::Token {
+                token: value,
+                headers: headers.clone(),
+            },
+        }
     }
 
     /// Makes the client forget its id.
     pub(crate) fn remove(&self) -> ForClient {
-        self.for_client(self.cookie.removal().to_owned())
+        match &self.carried {
+            Carried::InCookie { cookie, .. } => ForClient::Cookie {
+                cookie: cookie.removal().to_owned(),
+                former_removals: cookie.former_removals().clone(),
+            },
+            Carried::InHeader(headers) => ForClient::Token {
+                token: String::new(),
+                headers: headers.clone(),
+            },
+        }
     }
 
-    fn for_client(&self, cookie: String) -> ForClient {
-        ForClient {
-            cookie,
-            former_removals: self.cookie.former_removals().clone(),
+    /// What a response depends on whose request has used the session.
+    pub(crate) fn vary(&self) -> Vary {
+        match &self.carried {
+            Carried::InCookie { .. } => Vary::Cookie,
+            Carried::InHeader(headers) => Vary::Token(headers.clone()),
         }
     }
 }
@@ -135,15 +229,28 @@ impl ForClient {
     ///
     /// The removals come first. To a browser that keeps to the letter of RFC 6265 (5.3), a cookie of this host alone
     /// and one whose domain is this host are the same, so that a removal behind the cookie would take it away again.
-    pub(crate) fn apply(&self, headers: &mut impl ResponseHeaders) {
-        let removals = self.former_removals.iter().cloned();
-        headers::set_cookies(headers, removals.chain(iter::once(self.cookie.clone())));
+    pub(crate) fn apply(&self, response: &mut impl ResponseHeaders) {
+        match self {
+            Self::Cookie {
+                cookie,
+                former_removals,
+            } => {
+                let removals = former_removals.iter().cloned();
+                headers::set_cookies(response, removals.chain(iter::once(cookie.clone())));
+            }
+            Self::Token { token, headers } => headers.send(response, token),
+        }
     }
 }
 
-/// Says that a response depends on what the transport reads.
-pub(crate) fn vary(headers: &mut impl ResponseHeaders) {
-    headers::vary_by_cookie(headers);
+impl Vary {
+    /// Says so on a response.
+    pub(crate) fn apply(&self, response: &mut impl ResponseHeaders) {
+        match self {
+            Self::Cookie => headers::vary_by(response, Cow::Borrowed("Cookie")),
+            Self::Token(headers) => headers.vary(response),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -238,6 +345,102 @@ mod tests {
             assert!(current.contains(&"Path=/") && current.contains(&"Domain=example.com"));
             assert!(current.contains(&lifetime), "{current:?}");
             assert_eq!(headers["cache-control"], "no-store");
+        }
+    }
+
+    fn token(read_from: Option<&str>, secrets: &[Secret]) -> Transport {
+        let options = TokenOptions {
+            read_from: read_from.map(str::to_owned),
+            sent_in: None,
+        };
+        Transport::token(&options, secrets).unwrap()
+    }
+
+    fn in_header(transport: &Transport, name: &'static str, values: &[String]) -> Vec<SessionId> {
+        let mut headers = http::HeaderMap::new();
+        for value in values {
+            headers.append(name, value.parse().unwrap());
+        }
+        let events = Events::new(Arc::new(SystemClock));
+        let ids = transport.read(&headers, &events);
+        ids.into_iter().map(|verified| verified.id).collect()
+    }
+
+    /// SG-1, SG-6, ID-5: a value is good where it was made for: neither a cookie's as a token, nor a token's as a cookie,
+    /// nor one header's in another.
+    #[test]
+    fn a_value_is_good_in_its_carrier_alone() {
+        let secrets = [Secret::from([1; 32])];
+        let cookie = transport(&CookieOptions::default());
+        // Of the same name, so that nothing but the carrier differs.
+        let named = transport(&CookieOptions {
+            name: "authorization".to_owned(),
+            ..CookieOptions::default()
+        });
+        let (bearer, custom) = (token(None, &secrets), token(Some("x-session"), &secrets));
+        for (made_by, in_bearer, in_custom) in [
+            (&cookie, false, false),
+            (&named, false, false),
+            (&bearer, true, false),
+            (&custom, false, true),
+        ] {
+            let value = made_by.keys.sign(&id(7));
+            let found = in_header(&bearer, "authorization", &[format!("Bearer {value}")]);
+            assert_eq!(found.len(), usize::from(in_bearer), "{}", made_by.name());
+            let found = in_header(&custom, "x-session", std::slice::from_ref(&value));
+            assert_eq!(found.len(), usize::from(in_custom), "{}", made_by.name());
+        }
+        for made_by in [&bearer, &custom] {
+            let pair = format!(
+                "session_id={0}; authorization={0}",
+                made_by.keys.sign(&id(7))
+            );
+            assert!(in_header(&cookie, "cookie", std::slice::from_ref(&pair)).is_empty());
+            assert!(in_header(&named, "cookie", &[pair]).is_empty());
+        }
+    }
+
+    /// RQ-5: tokens are bounded as cookies are: 64 of our length are verified, and eight ids are kept.
+    #[test]
+    fn tokens_are_bounded_as_cookies_are() {
+        let bearer = token(None, &[Secret::from([1; 32])]);
+        let of = |value: String| format!("Bearer {value}");
+        let good = of(bearer.keys.sign(&id(7)));
+        let junk = |count| iter::repeat_n(of("A".repeat(VALUE_LEN)), count);
+        let others = ["Basic x", "Bearer short", "Bearer"].map(str::to_owned);
+        for (places, expected) in [(63, vec![id(7)]), (64, vec![])] {
+            let values = others.iter().cloned().cycle().take(300);
+            let values: Vec<_> = values.chain(junk(places)).chain([good.clone()]).collect();
+            assert_eq!(in_header(&bearer, "authorization", &values), expected);
+        }
+        let signed: Vec<_> = (0..9).map(|n| of(bearer.keys.sign(&id(n)))).collect();
+        let expected: Vec<_> = (0..8).map(id).collect();
+        assert_eq!(in_header(&bearer, "authorization", &signed), expected);
+    }
+
+    /// CK-8, CK-9: the response header has the token, or nothing where it is gone, and `Vary` names what was read.
+    #[test]
+    fn a_token_goes_out_in_its_header() {
+        let secrets = [Secret::from([1; 32])];
+        for (read_from, vary) in [(None, "Authorization"), (Some("X-Session"), "x-session")] {
+            let transport = token(read_from, &secrets);
+            let signed = transport.keys.sign(&id(7));
+            for (for_client, expected) in [
+                (
+                    transport.send(&id(7), Duration::ZERO, None),
+                    signed.as_str(),
+                ),
+                (transport.remove(), ""),
+            ] {
+                let mut headers = http::HeaderMap::new();
+                transport.vary().apply(&mut headers);
+                for_client.apply(&mut headers);
+                assert_eq!(headers["session-token"], expected);
+                assert!(headers["session-token"].is_sensitive());
+                assert_eq!(headers["vary"], vary);
+                assert_eq!(headers["cache-control"], "no-store");
+                assert_eq!(headers.len(), 3, "no cookie: {headers:?}");
+            }
         }
     }
 }

@@ -48,12 +48,15 @@ const KEY_ID_LABEL: &[u8] = b"cookie key id";
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Carrier {
     Cookie,
+    /// A header with the token.
+    Header,
 }
 
 impl Carrier {
     fn signed_as(self) -> &'static [u8; 32] {
         match self {
             Self::Cookie => b"session-core: session cookie\0\0\0\0",
+            Self::Header => b"session-core: session header\0\0\0\0",
         }
     }
 }
@@ -81,7 +84,7 @@ pub(crate) struct Verified {
     pub(crate) outdated: bool,
 }
 
-/// Why a cookie value was turned down.
+/// Why a value was turned down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejected {
     /// Not 92 characters of base64url.
@@ -103,7 +106,7 @@ impl Keyring {
         }
     }
 
-    /// The cookie value for `id`, under the current key.
+    /// The value for `id`, under the current key.
     pub(crate) fn sign(&self, id: &SessionId) -> String {
         let key = &self.keys[0];
         let mut raw = Zeroizing::new([0; RAW_LEN]);
@@ -331,11 +334,13 @@ mod tests {
     /// SG-1: a value belongs to what carries it.
     #[test]
     fn the_carrier_is_signed() {
-        let mut ring = ring("session_id", &[1]);
-        let value = ring.sign(&id());
-        let another = b"session-core: something else\0\0\0\0";
-        ring.keys = vec![Key::derive(another, "session_id", &secret(1))];
-        assert_eq!(outcome(&ring, &value), Err(Rejected::BadTag));
+        let cookie = ring("session_id", &[1]);
+        let header = Keyring::new(Carrier::Header, "session_id", &[secret(1)]);
+        let (in_cookie, in_header) = (cookie.sign(&id()), header.sign(&id()));
+        assert_eq!(outcome(&cookie, &in_cookie), Ok(false));
+        assert_eq!(outcome(&header, &in_header), Ok(false));
+        assert_eq!(outcome(&header, &in_cookie), Err(Rejected::BadTag));
+        assert_eq!(outcome(&cookie, &in_header), Err(Rejected::BadTag));
     }
 
     /// SG-7: no single bit of the value can be flipped, in the text or in what it encodes.

@@ -19,3 +19,4 @@ mod state;
 mod sweeper;
 mod table;
 mod time;
+mod tokens;

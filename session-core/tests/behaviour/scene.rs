@@ -148,18 +148,18 @@ impl SessionStore for SpyStore {
 pub(crate) struct HeaderList(pub Vec<(String, String)>);
 
 impl ResponseHeaders for HeaderList {
-    fn values(&self, header: ResponseHeader) -> impl Iterator<Item = &[u8]> {
+    fn values(&self, header: ResponseHeader<'_>) -> impl Iterator<Item = &[u8]> {
         self.0
             .iter()
             .filter(move |(other, _)| *other == header.name())
             .map(|(_, value)| value.as_bytes())
     }
 
-    fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+    fn append(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>) {
         self.0.push((header.name().to_owned(), value.into_owned()));
     }
 
-    fn replace(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+    fn replace(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>) {
         self.0.retain(|(other, _)| *other != header.name());
         self.append(header, value);
     }

@@ -21,6 +21,7 @@ mod races;
 mod refusals;
 mod session;
 mod spy;
+mod tokens;
 mod usage;
 mod users;
 mod values;
@@ -38,6 +39,7 @@ pub use races::*;
 pub use refusals::*;
 pub use session::*;
 pub use spy::{Call, Gate, Mood, STORE_ERROR, SpyStore};
+pub use tokens::*;
 pub use usage::*;
 pub use users::*;
 pub use values::*;
@@ -97,6 +99,16 @@ macro_rules! __adapter_checks {
             headers_of_others_stay
             activity_is_noted_with_the_cookie
             head_is_get_without_the_body
+
+            a_bearer_token_follows_the_session
+            a_token_travels_in_headers_of_choice
+            a_token_is_signed_anew
+            a_forged_token_asks_nothing
+            a_token_comes_from_its_header_alone
+            a_cookie_is_no_token
+            of_several_tokens_the_live_one_is_used
+            every_use_varies_by_the_tokens_header
+            an_answer_with_a_token_is_kept_out_of_caches
 
             changes_are_kept_on_an_error_status
             changes_are_kept_when_the_handler_fails

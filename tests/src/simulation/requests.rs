@@ -24,7 +24,7 @@ impl Request {
         if let Some(user) = self.kind.administrates() {
             return self.administrate(user).await;
         }
-        let name = self.server.config().cookie_name();
+        let name = self.server.config().cookie_name().unwrap_or_default();
         let cookies = self.cookies.iter().map(|value| format!("; {name}={value}"));
         let header = format!("theme=dark{}", cookies.collect::<String>());
         let headers = match self.cookies.is_empty() {
@@ -155,16 +155,16 @@ impl Request {
 fn set_cookie_of(finished: &Finished) -> Option<String> {
     struct Headers(Option<String>);
     impl ResponseHeaders for Headers {
-        fn values(&self, _: ResponseHeader) -> impl Iterator<Item = &[u8]> {
+        fn values(&self, _: ResponseHeader<'_>) -> impl Iterator<Item = &[u8]> {
             std::iter::empty()
         }
-        fn append(&mut self, header: ResponseHeader, value: Cow<'static, str>) {
+        fn append(&mut self, header: ResponseHeader<'_>, value: Cow<'static, str>) {
             if header == ResponseHeader::SetCookie {
                 let pair = value.split(';').next().unwrap_or_default();
                 self.0 = pair.split_once('=').map(|(_, value)| value.to_owned());
             }
         }
-        fn replace(&mut self, _: ResponseHeader, _: Cow<'static, str>) {}
+        fn replace(&mut self, _: ResponseHeader<'_>, _: Cow<'static, str>) {}
     }
     let mut headers = Headers(None);
     finished.apply(&mut headers);

@@ -192,3 +192,53 @@ fn debug_hides_the_secrets() {
         "{shown}"
     );
 }
+
+/// ID-5: whoever chooses a token says nothing about the cookie, and chooses one place for the token; the error says what
+/// to leave out. What is said as it is by default is no contradiction.
+#[test]
+fn a_token_and_options_of_the_cookie_do_not_start() {
+    for (builder, option) in [
+        (good().cookie_name("id"), "cookie_name"),
+        (good().cookie_path("/app"), "cookie_path"),
+        (good().cookie_domain("example.com"), "cookie_domain"),
+        (good().cookie_secure(false), "cookie_secure"),
+        (good().cookie_httponly(false), "cookie_httponly"),
+        (good().cookie_samesite(SameSite::Strict), "cookie_samesite"),
+        (good().cookie_partitioned(true), "cookie_partitioned"),
+        (good().cookie_persistent(false), "cookie_persistent"),
+        (good().cookie_host_only(), "cookie_host_only"),
+        (good().former_cookie_scope(None, "/"), "former_cookie_scope"),
+    ] {
+        let error = error(builder.bearer_token());
+        assert!(
+            error.contains(&format!("for which {option} means nothing")),
+            "{error}"
+        );
+    }
+    let both = good()
+        .cookie_name("id")
+        .cookie_host_only()
+        .token_header("x-session");
+    assert!(error(both).contains("cookie_name, cookie_host_only means nothing"));
+    assert!(good().cookie_secure(true).bearer_token().build().is_ok());
+
+    let twice = good().bearer_token().token_header("x-session");
+    assert!(error(twice).contains("leave one of them out"));
+    let alone = good().token_response_header("x-session");
+    assert!(error(alone).contains("call bearer_token()"));
+    for name in ["", "a b", "Set-Cookie"] {
+        assert!(error(good().token_header(name)).contains("token_header"));
+        let response = good().bearer_token().token_response_header(name);
+        assert!(error(response).contains("token_response_header"));
+    }
+}
+
+/// US-5: sessions are of the kind that their cookie's name, or the name of their token's header, says by default.
+#[test]
+fn the_kind_follows_what_carries_the_id() {
+    let kind = |builder: SessionConfigBuilder| builder.build().unwrap().policy().kind.to_string();
+    assert_eq!(kind(good()), "session_id");
+    assert_eq!(kind(good().bearer_token()), "authorization");
+    assert_eq!(kind(good().token_header("X-Session")), "x-session");
+    assert_eq!(kind(good().bearer_token().kind("members")), "members");
+}

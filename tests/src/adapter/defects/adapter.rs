@@ -23,6 +23,8 @@ pub(super) struct Adapter {
     pub(super) sessions: SessionManager,
     /// Sessions of a store that knows nobody.
     pub(super) strangers: SessionManager,
+    /// Sessions in a cookie, of the same secret and store.
+    pub(super) browsers: SessionManager,
     pub(super) store: SpyStore,
     /// Those that were given out.
     pub(super) csrf_tokens: Mutex<Vec<String>>,
@@ -47,6 +49,7 @@ impl Adapter {
             head: &head,
             handle: handle.as_ref(),
             strangers: &self.strangers,
+            browsers: &self.browsers,
             store: &self.store,
             csrf_tokens: &self.csrf_tokens,
             defect: self.defect,
@@ -189,6 +192,14 @@ impl Adapter {
             Some(VaryWhenUnused) => _ = headers.insert(VARY, HeaderValue::from_static("Cookie")),
             Some(OverwritesVary) if finished.is_used() => {
                 headers.insert(VARY, HeaderValue::from_static("Cookie"));
+            }
+            Some(LosesTokens) => restore(headers, before, "session-token"),
+            Some(LosesTokensOnReads) if head.method == Method::GET => {
+                restore(headers, before, "session-token");
+            }
+            Some(VariesByCookieAlone) if finished.is_used() => {
+                restore(headers, before, "vary");
+                headers.append(VARY, HeaderValue::from_static("Cookie"));
             }
             Some(CacheableSetCookie) => restore(headers, before, "cache-control"),
             _ => {}

@@ -4,8 +4,9 @@ use std::ops::Deref;
 use std::sync::Mutex;
 
 use http_body_util::Full;
+use hyper::HeaderMap;
 use hyper::body::Bytes;
-use hyper::header::COOKIE;
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue};
 use hyper::http::request::Parts;
 use session_conformance::adapter::SpyStore;
 use session_core::adapter::{CookieHeaders, SessionHandle};
@@ -46,6 +47,8 @@ pub(super) struct Extractor<'r> {
     pub(super) handle: Option<&'r SessionHandle>,
     /// Sessions of a store that knows nobody.
     pub(super) strangers: &'r SessionManager,
+    /// Sessions in a cookie, of the same secret and store.
+    pub(super) browsers: &'r SessionManager,
     pub(super) store: &'r SpyStore,
     /// The CSRF tokens that were given out.
     pub(super) csrf_tokens: &'r Mutex<Vec<String>>,
@@ -115,11 +118,12 @@ impl Extractor<'_> {
                 *header = text(header).replace(&forged, "").into();
             }
         }
-        let read: Vec<_> = cookies.iter().map(Vec::as_slice).collect();
-        let session = handle.load(&CookieHeaders(&read)).await;
+        let session = handle.load(&self.headers(&cookies)).await;
         let asks_again = match &session {
             Ok(session) => {
-                let found_nothing = session.is_new() && !cookies.is_empty();
+                let brings_one =
+                    !cookies.is_empty() || self.head.headers.contains_key(AUTHORIZATION);
+                let found_nothing = session.is_new() && brings_one;
                 self.has(LoadsTwice) || (self.has(AsksForForgedCookies) && found_nothing)
             }
             Err(_) => false,
@@ -128,6 +132,45 @@ impl Extractor<'_> {
             let nobody = StoreKey::from_bytes([0; 32]);
             drop(self.store.load(&nobody, Timestamp::default()).await);
         }
-        session
+        match (self.has(CookieTakenForToken), self.token()) {
+            (true, Some(token)) if session.as_ref().is_ok_and(Session::is_new) => {
+                let pair = format!("session_id={token}");
+                let handle = self.browsers.handle();
+                handle.load(&CookieHeaders(&[pair.as_bytes()])).await
+            }
+            _ => session,
+        }
+    }
+
+    /// The bearer token of the request.
+    fn token(&self) -> Option<&str> {
+        let value = self.head.headers.get(AUTHORIZATION)?.to_str().ok()?;
+        value.strip_prefix("Bearer ")
+    }
+
+    /// The request's headers, with these cookies in place of its own.
+    fn headers(&self, cookies: &[Vec<u8>]) -> HeaderMap {
+        let mut headers = self.head.headers.clone();
+        headers.remove(COOKIE);
+        for cookie in cookies {
+            let cookie = HeaderValue::from_bytes(cookie).expect("what came in a header");
+            headers.append(COOKIE, cookie);
+        }
+        if self.has(TokenFromTheUrl) {
+            let query = self.head.uri.query().unwrap_or_default();
+            if let Some(token) = query.strip_prefix("access_token=") {
+                let value = format!("Bearer {token}").parse();
+                headers.insert(AUTHORIZATION, value.expect("a part of a URL"));
+            }
+        }
+        if self.has(FirstOfTwoTokens)
+            && let Some(first) = headers.get(AUTHORIZATION).cloned()
+        {
+            headers.insert(AUTHORIZATION, first);
+        }
+        if self.has(ReadsAuthorizationAlone) {
+            headers.remove("x-session");
+        }
+        headers
     }
 }

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use session_conformance::adapter::{AdapterHarness, SpyStore, TestClock};
+use session_conformance::adapter::{AdapterHarness, SECRET, SpyStore, TestClock};
 use session_core::{SessionConfig, SessionManager};
 use tokio::net::TcpListener;
 
@@ -73,6 +73,14 @@ pub(crate) enum Defect {
     BrokenNeighbourHides,
     DecodesCookieNames,
     SkipsForgedCookies,
+    // Which token is read, and what is said about it.
+    TokenFromTheUrl,
+    CookieTakenForToken,
+    FirstOfTwoTokens,
+    ReadsAuthorizationAlone,
+    LosesTokens,
+    LosesTokensOnReads,
+    VariesByCookieAlone,
     // What lies below the adapter.
     StoreOfItsOwn,
     OverwritesOnConflict,
@@ -121,6 +129,9 @@ impl AdapterHarness for Harness {
             inner: clock,
             defect,
         };
+        let cookies = SessionConfig::builder(SECRET)
+            .build()
+            .expect("the defaults are right");
         let broken = BrokenStore::new(store.clone(), defect);
         let sessions = SessionManager::builder(config.clone(), broken).clock(clock.clone());
         let sessions = match defect {
@@ -132,6 +143,10 @@ impl AdapterHarness for Harness {
                 .build()
                 .expect("every configuration of the suite can be served"),
             strangers: SessionManager::builder(config, SpyStore::default())
+                .clock(clock.clone())
+                .build()
+                .expect("every configuration of the suite can be served"),
+            browsers: SessionManager::builder(cookies, store.clone())
                 .clock(clock)
                 .build()
                 .expect("every configuration of the suite can be served"),
