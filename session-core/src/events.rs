@@ -7,6 +7,7 @@
 //! and manager; the next such event says in its field `suppressed` how many weren't shown since.
 
 mod limit;
+pub(crate) mod metrics;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::id::SessionRef;
 use crate::time::Clock;
 use limit::{Admitted, Limit};
+use metrics::{Count, count};
 
 /// Why a request's changes were dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -71,6 +73,7 @@ pub(crate) struct Events {
     changed_after_cancellation: Limit,
     changes_never_committed: Limit,
     duplicate_name: Limit,
+    csrf_refused: Limit,
 }
 
 /// A bound for each kind of error that a request may end with at the store; one for all the others, which are the
@@ -116,6 +119,7 @@ impl Events {
             changed_after_cancellation: Limit::default(),
             changes_never_committed: Limit::default(),
             duplicate_name: Limit::default(),
+            csrf_refused: Limit::default(),
         }
     }
 
@@ -126,6 +130,7 @@ impl Events {
 
     /// A cookie of our name, or a token, that we never signed.
     pub(crate) fn id_rejected(&self, reason: impl fmt::Debug) {
+        count(Count::IdRejected);
         let Some(Admitted { suppressed }) = self.admit(&self.id_rejected) else {
             return;
         };
@@ -139,6 +144,7 @@ impl Events {
 
     /// The session had been ended or rotated so recently that the request may have been under way.
     pub(crate) fn late_request(&self) {
+        count(Count::LateRequest);
         let Some(Admitted { suppressed }) = self.admit(&self.late_request) else {
             return;
         };
@@ -150,6 +156,7 @@ impl Events {
     }
 
     pub(crate) fn former_id_used(&self) {
+        count(Count::FormerIdUsed);
         let Some(Admitted { suppressed }) = self.admit(&self.former_id_used) else {
             return;
         };
@@ -161,6 +168,7 @@ impl Events {
     }
 
     pub(crate) fn several_live_sessions(&self) {
+        count(Count::SeveralLiveSessions);
         let Some(Admitted { suppressed }) = self.admit(&self.several_live_sessions) else {
             return;
         };
@@ -172,6 +180,7 @@ impl Events {
     }
 
     pub(crate) fn unreadable_record(&self) {
+        count(Count::UnreadableRecord);
         let Some(Admitted { suppressed }) = self.admit(&self.unreadable_record) else {
             return;
         };
@@ -184,6 +193,7 @@ impl Events {
 
     /// A server's clock is further ahead than the tolerance, or was.
     pub(crate) fn dated_ahead(&self, session: SessionRef) {
+        count(Count::DatedAhead);
         let Some(Admitted { suppressed }) = self.admit(&self.dated_ahead) else {
             return;
         };
@@ -197,6 +207,7 @@ impl Events {
 
     /// The hook is called each time: what it does about it is the application's own.
     pub(crate) fn changes_dropped(&self, dropped: &DroppedChanges, hook: Option<&DroppedHook>) {
+        count(Count::ChangesDropped);
         let DroppedChanges { reason, session } = dropped;
         if let Some(Admitted { suppressed }) = self.admit(&self.changes_dropped) {
             tracing::warn!(
@@ -216,6 +227,7 @@ impl Events {
     /// nobody hides a failing store behind refused logins.
     pub(crate) fn failed(&self, during: &'static str, error: &Error) {
         let kind = error.kind();
+        count(Count::Failed(kind));
         let Some(Admitted { suppressed }) = self.admit(self.failed.of(kind)) else {
             return;
         };
@@ -231,6 +243,7 @@ impl Events {
 
     /// A note of activity or a new signature, which no request depends on.
     pub(crate) fn optional_write_failed(&self, error: &Error) {
+        count(Count::OptionalWriteFailed);
         let Some(Admitted { suppressed }) = self.admit(&self.optional_write_failed) else {
             return;
         };
@@ -278,6 +291,20 @@ impl Events {
         );
     }
 
+    /// A CSRF token that isn't good for the session that it came with.
+    pub(crate) fn csrf_refused(&self, session: Option<SessionRef>) {
+        count(Count::CsrfRefused);
+        let Some(Admitted { suppressed }) = self.admit(&self.csrf_refused) else {
+            return;
+        };
+        tracing::warn!(
+            target: "session",
+            session = %Shown(session),
+            suppressed,
+            "a CSRF token was refused"
+        );
+    }
+
     /// Two session middlewares around one request have one name on the wire.
     pub(crate) fn duplicate_name(&self, name: &str, session: &'static str, advice: &str) {
         let Some(Admitted { suppressed }) = self.admit(&self.duplicate_name) else {
@@ -299,6 +326,7 @@ fn source_of(error: &Error) -> String {
 }
 
 pub(crate) fn loaded(session: SessionRef) {
+    count(Count::Loaded);
     tracing::debug!(target: "session", %session, "session loaded");
 }
 
@@ -307,31 +335,38 @@ pub(crate) fn committed(done: Done, session: Option<SessionRef>) {
     match done {
         Done::Nothing => {}
         Done::Created => {
+            count(Count::Created);
             tracing::info!(target: "session", %session, "session created");
         }
         Done::Saved => {
+            count(Count::Saved);
             tracing::debug!(target: "session", %session, "session saved");
         }
         Done::Touched => {
+            count(Count::Touched);
             tracing::debug!(target: "session", %session, "session touched");
         }
         Done::FoundGone => {
             tracing::debug!(target: "session", %session, "session gone before its activity was noted");
         }
         Done::Rotated => {
+            count(Count::Rotated);
             tracing::info!(target: "session", %session, "session rotated");
         }
         Done::Ended => {
+            count(Count::Ended);
             tracing::info!(target: "session", %session, "session ended");
         }
     }
 }
 
 pub(crate) fn sessions_ended(ended: usize) {
+    count(Count::EndedFromElsewhere(ended));
     tracing::info!(target: "session", ended, "a user's sessions were ended from elsewhere");
 }
 
 pub(crate) fn sweep_failed(error: &dyn fmt::Display) {
+    count(Count::SweepFailed);
     tracing::error!(target: "session", %error, "sweeping expired sessions failed");
 }
 

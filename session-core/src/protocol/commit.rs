@@ -13,6 +13,7 @@ use super::update::update;
 use super::wishes::Wishes;
 use crate::data::{SessionData, View};
 use crate::error::{Error, ErrorKind};
+use crate::events::metrics::{self, Timing};
 use crate::events::{self, DropReason, DroppedChanges};
 
 /// What a request found and what it wants.
@@ -60,8 +61,10 @@ pub(crate) async fn commit(
     let before = commit.found.reference();
     let is_optional = commit.is_optional();
     let mut io = Io::new(env);
+    let stopwatch = metrics::start(Timing::Commit);
     let committed = in_time(env, carry_out(&mut io, commit)).await;
     let committed = committed.unwrap_or_else(|| Err(io.late()));
+    stopwatch.stop();
     match committed {
         Ok(outcome) => {
             let session = before.or_else(|| outcome.found.reference());

@@ -10,6 +10,7 @@ use super::outcome::ClientChange;
 use crate::config::Policy;
 use crate::error::Error;
 use crate::events;
+use crate::events::metrics::{self, Timing};
 use crate::id::{SessionId, StoreKey};
 use crate::store::{EndedBy, Record, RecordState, SaveOutcome, StoreErrorKind, Timestamp, Touch};
 use crate::transport::{Ids, Verified};
@@ -28,11 +29,13 @@ pub(crate) struct Opened {
 
 /// Finds the session that the ids lead to, all loads under one deadline, and tells those who watch.
 pub(crate) async fn open(env: &Environment, ids: &mut Ids) -> Result<Opened, Error> {
+    let stopwatch = metrics::start(Timing::Open);
     let mut io = Io::new(env);
     let opened = in_time(env, look_up(&mut io, ids)).await;
     let mut opened = opened
         .unwrap_or_else(|| Err(io.late()))
         .inspect_err(|error| env.events.failed("load", error))?;
+    stopwatch.stop();
     tell(env, &opened.found);
     if let Found::Live(session) = &opened.found
         && session.is_note_urgent(opened.at, env.config.policy())

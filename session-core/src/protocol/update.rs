@@ -21,6 +21,7 @@ use super::wishes::Wishes;
 use crate::data::View;
 use crate::error::{Error, ErrorKind};
 use crate::events::Done;
+use crate::events::metrics::{Count, count};
 use crate::store::{Record, SaveOutcome, Touch};
 
 /// Saves the session if the view on it has changed, and touches it if mere activity is due.
@@ -75,6 +76,7 @@ pub(super) async fn update(
             SaveOutcome::Conflict(current) => current,
         };
         conflicts += 1;
+        count(Count::Conflict);
         if conflicts > MAX_CONFLICTS {
             return Err(too_many_conflicts());
         }

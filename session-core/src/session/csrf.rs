@@ -76,7 +76,11 @@ impl<E: From<Error>> Session<E> {
         });
         match is_good {
             true => Ok(()),
-            false => Err(Error::csrf("the CSRF token isn't good for this session").into()),
+            false => {
+                let reference = self.shared.state().found.reference();
+                self.shared.events().csrf_refused(reference);
+                Err(Error::csrf("the CSRF token isn't good for this session").into())
+            }
         }
     }
 
