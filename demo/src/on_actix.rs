@@ -13,7 +13,7 @@ use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, FromRequest as _, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::{Stream, stream};
-use session_actix::{CsrfMiddleware, Session, SessionManager, SessionMiddleware};
+use session_actix::{CsrfMiddleware, Peek, Session, SessionManager, SessionMiddleware};
 use session_conformance::app::{self, Answer, Ending, Task, Watch};
 
 use crate::SHUTDOWN_TIME;
@@ -72,6 +72,10 @@ async fn handle(request: HttpRequest, body: web::Payload) -> actix_web::Result<H
         }
         Task::Session(task) => {
             let session: Session = Session::extract(&request).await?;
+            task.run(&session).await
+        }
+        Task::Peek(task) => {
+            let session: Peek = Peek::extract(&request).await?;
             task.run(&session).await
         }
     };

@@ -11,7 +11,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::{RequestPartsExt as _, Router};
 use futures_util::{Stream, stream};
-use session_axum::{CsrfLayer, Error, Session, SessionLayer, SessionManager};
+use session_axum::{CsrfLayer, Error, Peek, Session, SessionLayer, SessionManager};
 use session_conformance::app::{self, Answer, Ending, Task, Watch};
 
 /// Serves the demo until `stop` completes, and the requests that are under way then.
@@ -57,6 +57,10 @@ async fn handle(request: Request) -> Result<Response, Error> {
         }
         Task::Session(task) => {
             let session: Session = parts.extract().await?;
+            task.run(&session).await
+        }
+        Task::Peek(task) => {
+            let session: Peek = parts.extract().await?;
             task.run(&session).await
         }
     };

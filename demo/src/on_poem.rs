@@ -12,7 +12,7 @@ use poem::{
     Server,
 };
 use session_conformance::app::{self, Answer, Ending, Task, Watch};
-use session_poem::{CsrfMiddleware, Session, SessionManager, SessionMiddleware};
+use session_poem::{CsrfMiddleware, Peek, Session, SessionManager, SessionMiddleware};
 
 use crate::SHUTDOWN_TIME;
 
@@ -54,6 +54,10 @@ async fn handle(mut request: Request) -> poem::Result<Response> {
         }
         Task::Session(task) => {
             let session: Session = Session::from_request_without_body(&request).await?;
+            task.run(&session).await
+        }
+        Task::Peek(task) => {
+            let session: Peek = Peek::from_request_without_body(&request).await?;
             task.run(&session).await
         }
     };

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
 use actix_web::guard::GuardContext;
@@ -123,6 +124,88 @@ impl<N: 'static> FromRequest for CsrfToken<N> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let session = Session::<N>::from_request(request, payload);
         Box::pin(async move { Ok(Self::from_core(session.await?.csrf_token()?)) })
+    }
+}
+
+session_core::adapter::session_newtype! {
+    /// The request's session, for a handler whose use doesn't count as activity: one that a page asks by itself, again and
+    /// again, and that mustn't keep its visitor signed in. Otherwise it is like [`Session`]. If the same request takes a
+    /// `Session` too, or the middleware [loads eagerly](crate::SessionMiddleware::load_eagerly), it counts.
+    Peek, Error
+}
+
+impl<N: 'static> FromRequest for Peek<N> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let handle = handle::<N>(&request.extensions(), request.path());
+        let loading = handle.map(|handle| handle.peek::<Error>(&OfRequest(request)));
+        Box::pin(async move { Ok(Self::from_core(loading?.await?)) })
+    }
+}
+
+session_core::adapter::user_newtype! {
+    /// The user who is logged in, for handlers that need one: without, it is a 401. `Option<User>` is `None` then, for a
+    /// handler that sends the visitor to a login page instead; where the store fails, the response is a 503,
+    /// whatever that handler says.
+    ///
+    /// ```
+    /// use actix_web::{Either, Responder, web::Redirect};
+    /// use session_actix::User;
+    ///
+    /// async fn account(user: User) -> String {
+    ///     format!("Hello, {}!", user.name)
+    /// }
+    ///
+    /// async fn home(user: Option<User>) -> impl Responder {
+    ///     match user {
+    ///         Some(user) => Either::Left(format!("Hello, {}!", user.name)),
+    ///         None => Either::Right(Redirect::to("/login").see_other()),
+    ///     }
+    /// }
+    /// # let _ = (actix_web::web::get().to(home), actix_web::web::get().to(account));
+    /// ```
+    User
+}
+
+impl<N: 'static> FromRequest for User<N> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let session = Session::<N>::from_request(request, payload);
+        Box::pin(async move { Ok(Self::from_core(session.await?.require_user()?)) })
+    }
+}
+
+session_core::adapter::user_newtype! {
+    /// The user, if they have proved who they are within `SECS` seconds, for handlers that a session which somebody left
+    /// open mustn't reach. It is a 401 if nobody is logged in, and a 403 if it was longer ago: ask for the password again,
+    /// and call [`reauthenticate`](session_core::Session::reauthenticate).
+    ///
+    /// ```
+    /// use session_actix::Fresh;
+    ///
+    /// async fn change_password(user: Fresh<300>) -> String {
+    ///     format!("A new password for {}", user.name)
+    /// }
+    /// # let _ = actix_web::web::post().to(change_password);
+    /// ```
+    Fresh<const SECS: u64>
+}
+
+impl<const SECS: u64, N: 'static> FromRequest for Fresh<SECS, N> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let session = Session::<N>::from_request(request, payload);
+        Box::pin(async move {
+            Ok(Self::from_core(
+                session.await?.require_fresh(Duration::from_secs(SECS))?,
+            ))
+        })
     }
 }
 

@@ -92,7 +92,7 @@ mod middleware;
 
 pub use csrf::{CsrfMiddleware, CsrfService};
 pub use error::{Error, InnerError};
-pub use extract::{CsrfToken, Extracting, Session, SessionExt, Typed};
+pub use extract::{CsrfToken, Extracting, Fresh, Peek, Session, SessionExt, Typed, User};
 pub use future::ResponseFuture;
 pub use middleware::{SessionMiddleware, SessionService};
 /// The core, whose names are here too.

@@ -1,4 +1,6 @@
-//! The extractor.
+//! The extractors.
+
+use std::time::Duration;
 
 use axum::RequestPartsExt as _;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -30,12 +32,14 @@ impl<S: Sync, N: 'static> FromRequestParts<S> for Session<N> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let session =
             <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
-        session.ok_or_else(|| {
-            let path = original_path(&parts.uri, &parts.extensions);
-            tracing::error!(target: "session", path, "{ADVICE}");
-            session_core::Error::no_middleware(ADVICE).into()
-        })
+        session.ok_or_else(|| no_layer(parts))
     }
+}
+
+fn no_layer(parts: &Parts) -> Error {
+    let path = original_path(&parts.uri, &parts.extensions);
+    tracing::error!(target: "session", path, "{ADVICE}");
+    session_core::Error::no_middleware(ADVICE).into()
 }
 
 impl<S: Sync, N: 'static> OptionalFromRequestParts<S> for Session<N> {
@@ -101,5 +105,93 @@ impl<S: Sync, N: 'static> FromRequestParts<S> for CsrfToken<N> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let session: Session<N> = parts.extract().await?;
         Ok(Self::from_core(session.csrf_token()?))
+    }
+}
+
+session_core::adapter::session_newtype! {
+    /// The request's session, for a handler whose use doesn't count as activity: one that a page asks by itself, again and
+    /// again, and that mustn't keep its visitor signed in. Otherwise it is like [`Session`]. If the same request takes a
+    /// `Session` too, it counts.
+    Peek, Error
+}
+
+impl<S: Sync, N: 'static> FromRequestParts<S> for Peek<N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let sessions = parts.extensions.get::<RequestSessions>();
+        let Some(handle) = sessions.and_then(RequestSessions::find::<N>) else {
+            return Err(no_layer(parts));
+        };
+        Ok(Self::from_core(handle.peek(&parts.headers).await?))
+    }
+}
+
+session_core::adapter::user_newtype! {
+    /// The user who is logged in, for handlers that need one: without, it is a 401. `Option<User>` is `None` then, for a
+    /// handler that sends the visitor to a login page instead.
+    ///
+    /// ```
+    /// use axum::response::{IntoResponse, Redirect, Response};
+    /// use session_axum::User;
+    ///
+    /// async fn account(user: User) -> String {
+    ///     format!("Hello, {}!", user.name)
+    /// }
+    ///
+    /// async fn home(user: Option<User>) -> Response {
+    ///     match user {
+    ///         Some(user) => format!("Hello, {}!", user.name).into_response(),
+    ///         None => Redirect::to("/login").into_response(),
+    ///     }
+    /// }
+    /// # let _ = axum::Router::<()>::new()
+    /// #     .route("/", axum::routing::get(home)).route("/account", axum::routing::get(account));
+    /// ```
+    User
+}
+
+impl<S: Sync, N: 'static> FromRequestParts<S> for User<N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let session: Session<N> = parts.extract().await?;
+        Ok(Self::from_core(session.require_user()?))
+    }
+}
+
+impl<S: Sync, N: 'static> OptionalFromRequestParts<S> for User<N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Error> {
+        let session: Option<Session<N>> = parts.extract().await?;
+        let user = session.and_then(|session| session.user());
+        Ok(user.map(Self::from_core))
+    }
+}
+
+session_core::adapter::user_newtype! {
+    /// The user, if they have proved who they are within `SECS` seconds, for handlers that a session which somebody left
+    /// open mustn't reach. It is a 401 if nobody is logged in, and a 403 if it was longer ago: ask for the password again,
+    /// and call [`reauthenticate`](session_core::Session::reauthenticate).
+    ///
+    /// ```
+    /// use session_axum::Fresh;
+    ///
+    /// async fn change_password(user: Fresh<300>) -> String {
+    ///     format!("A new password for {}", user.name)
+    /// }
+    /// # let _ = axum::Router::<()>::new().route("/password", axum::routing::post(change_password));
+    /// ```
+    Fresh<const SECS: u64>
+}
+
+impl<S: Sync, const SECS: u64, N: 'static> FromRequestParts<S> for Fresh<SECS, N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let session: Session<N> = parts.extract().await?;
+        let user = session.require_fresh(Duration::from_secs(SECS))?;
+        Ok(Self::from_core(user))
     }
 }

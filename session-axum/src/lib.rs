@@ -78,7 +78,7 @@ mod path;
 
 pub use csrf::{CsrfLayer, CsrfService};
 pub use error::Error;
-pub use extract::{CsrfToken, Session, Typed};
+pub use extract::{CsrfToken, Fresh, Peek, Session, Typed, User};
 pub use future::ResponseFuture;
 pub use layer::{SessionLayer, SessionService};
 /// The core, whose names are here too.

@@ -38,6 +38,10 @@ pub enum ErrorKind {
     /// What is stored doesn't fit the type that the application has now, and the type knows no way to migrate it. Nothing was
     /// changed; the application may store anew or delete what is there. 409.
     Mismatch,
+    /// Nobody is logged in, where somebody has to be; 401.
+    NotLoggedIn,
+    /// The user is logged in, and proved who they are too long ago for this; 403.
+    NotFresh,
     /// A CSRF token was needed, and the request had none that is good for its session; or it came from another site; 403.
     Csrf,
     /// The store has no index of sessions by user, which this needs; 500.
@@ -97,13 +101,14 @@ impl Error {
         self.0.kind
     }
 
-    /// The HTTP status that fits: 503, 413, 409, 403 or 500.
+    /// The HTTP status that fits: 503, 413, 409, 403, 401 or 500.
     pub fn status(&self) -> u16 {
         match self.kind() {
             ErrorKind::StoreUnavailable | ErrorKind::Conflict => 503,
             ErrorKind::PayloadTooLarge => 413,
             ErrorKind::TooManySessions | ErrorKind::Mismatch => 409,
-            ErrorKind::Csrf => 403,
+            ErrorKind::NotLoggedIn => 401,
+            ErrorKind::NotFresh | ErrorKind::Csrf => 403,
             _ => 500,
         }
     }
@@ -115,6 +120,8 @@ impl Error {
             ErrorKind::PayloadTooLarge => "too large to be stored",
             ErrorKind::TooManySessions => "too many sessions",
             ErrorKind::Mismatch => "what is stored has another form; it can be replaced or deleted",
+            ErrorKind::NotLoggedIn => "nobody is logged in",
+            ErrorKind::NotFresh => "prove again who you are",
             ErrorKind::Csrf => {
                 "the CSRF token is missing or not good any more: load the page again"
             }

@@ -1,9 +1,11 @@
-//! The extractor.
+//! The extractors.
+
+use std::time::Duration;
 
 use poem::http::Uri;
 use poem::{FromRequest, Request, RequestBody};
 use session_core::TypedData;
-use session_core::adapter::RequestSessions;
+use session_core::adapter::{RequestSessions, SessionHandle};
 
 use crate::Error;
 
@@ -21,16 +23,7 @@ session_core::adapter::session_newtype! {
 
 impl<'a, N: 'static> FromRequest<'a> for Session<N> {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let sessions = request.extensions().get::<RequestSessions>();
-        let Some(handle) = sessions.and_then(RequestSessions::find::<N>) else {
-            let advice = format!(
-                "there is no session at {}: add .with(SessionMiddleware::new(config, store)) to the routes, \
-                 and don't exclude the path",
-                original_path(request)
-            );
-            return Err(Error::from(session_core::Error::no_middleware(advice)).into());
-        };
-        let session = handle.load(request.headers()).await;
+        let session = handle::<N>(request)?.load(request.headers()).await;
         Ok(Self::from_core(session.map_err(Error::from)?))
     }
 }
@@ -82,6 +75,92 @@ impl<'a, N: 'static> FromRequest<'a> for CsrfToken<N> {
     async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
         let session = Session::<N>::from_request(request, body).await?;
         Ok(Self::from_core(session.csrf_token()?))
+    }
+}
+
+fn handle<N: 'static>(request: &Request) -> Result<&SessionHandle, Error> {
+    let sessions = request.extensions().get::<RequestSessions>();
+    sessions
+        .and_then(RequestSessions::find::<N>)
+        .ok_or_else(|| {
+            let advice = format!(
+                "there is no session at {}: add .with(SessionMiddleware::new(config, store)) to the routes, \
+                 and don't exclude the path",
+                original_path(request)
+            );
+            session_core::Error::no_middleware(advice).into()
+        })
+}
+
+session_core::adapter::session_newtype! {
+    /// The request's session, for a handler whose use doesn't count as activity: one that a page asks by itself, again and
+    /// again, and that mustn't keep its visitor signed in. Otherwise it is like [`Session`]. If the same request takes a
+    /// `Session` too, it counts.
+    Peek, Error
+}
+
+impl<'a, N: 'static> FromRequest<'a> for Peek<N> {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let session = handle::<N>(request)?.peek(request.headers()).await;
+        Ok(Self::from_core(session.map_err(Error::from)?))
+    }
+}
+
+session_core::adapter::user_newtype! {
+    /// The user who is logged in, for handlers that need one: without, it is a 401. `Option<User>` is `None` then, for a
+    /// handler that sends the visitor to a login page instead; where the store fails, the response is a 503,
+    /// whatever that handler says.
+    ///
+    /// ```
+    /// use poem::web::Redirect;
+    /// use poem::{IntoResponse, Response, handler};
+    /// use session_poem::User;
+    ///
+    /// #[handler]
+    /// async fn account(user: User) -> String {
+    ///     format!("Hello, {}!", user.name)
+    /// }
+    ///
+    /// #[handler]
+    /// async fn home(user: Option<User>) -> Response {
+    ///     match user {
+    ///         Some(user) => format!("Hello, {}!", user.name).into_response(),
+    ///         None => Redirect::see_other("/login").into_response(),
+    ///     }
+    /// }
+    /// ```
+    User
+}
+
+impl<'a, N: 'static> FromRequest<'a> for User<N> {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let session = Session::<N>::from_request(request, body).await?;
+        Ok(Self::from_core(session.require_user()?))
+    }
+}
+
+session_core::adapter::user_newtype! {
+    /// The user, if they have proved who they are within `SECS` seconds, for handlers that a session which somebody left
+    /// open mustn't reach. It is a 401 if nobody is logged in, and a 403 if it was longer ago: ask for the password again,
+    /// and call [`reauthenticate`](session_core::Session::reauthenticate).
+    ///
+    /// ```
+    /// use poem::handler;
+    /// use session_poem::Fresh;
+    ///
+    /// #[handler]
+    /// async fn change_password(user: Fresh<300>) -> String {
+    ///     format!("A new password for {}", user.name)
+    /// }
+    /// ```
+    Fresh<const SECS: u64>
+}
+
+impl<'a, const SECS: u64, N: 'static> FromRequest<'a> for Fresh<SECS, N> {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let session = Session::<N>::from_request(request, body).await?;
+        let user = session.require_fresh(Duration::from_secs(SECS))?;
+        Ok(Self::from_core(user))
     }
 }
 

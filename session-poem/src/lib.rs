@@ -93,7 +93,7 @@ mod middleware;
 
 pub use csrf::{CsrfEndpoint, CsrfMiddleware};
 pub use error::{Error, InnerError};
-pub use extract::{CsrfToken, Session, Typed};
+pub use extract::{CsrfToken, Fresh, Peek, Session, Typed, User};
 pub use middleware::{SessionEndpoint, SessionMiddleware};
 /// The core, whose names are here too.
 pub use session_core;

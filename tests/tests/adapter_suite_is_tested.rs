@@ -146,6 +146,13 @@ const NOTICED_BY: &[(Defect, &str)] = &[
     ),
     (OverwritesOnConflict, "values_move_in_one_step"),
     (LosesBodies, "a_profile_is_of_its_type"),
+    (PeekCountsAsActivity, "a_peek_is_no_activity"),
+    (StaleUserIsFresh, "sensitive_things_need_a_fresh_login"),
+    (ForgetsTheIndex, "ending_everywhere_ends_this_one_too"),
+    (
+        ForgetsLifetimesOnRotation,
+        "a_remembered_login_lives_longer",
+    ),
     (
         WatchMissesTheEnd,
         "who_watches_a_session_is_told_of_its_end",

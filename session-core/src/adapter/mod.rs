@@ -79,6 +79,7 @@ pub use crate::newtype_of_csrf_token as csrf_token_newtype;
 pub use crate::newtype_of_error as error_newtype;
 pub use crate::newtype_of_session as session_newtype;
 pub use crate::newtype_of_typed as typed_newtype;
+pub use crate::newtype_of_user as user_newtype;
 pub use crate::request::{Finished, Load, RequestSessions, Run, SessionHandle};
 pub use crate::transport::{
     CookieHeaders, RequestHeader, RequestHeaders, ResponseHeader, ResponseHeaders,

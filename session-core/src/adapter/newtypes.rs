@@ -173,3 +173,36 @@ macro_rules! newtype_of_csrf_token {
         }
     };
 }
+
+/// Defines an adapter's extractor of the logged-in user: a newtype that derefs to [`SessionUser`](crate::SessionUser).
+/// `from_core` makes one, inside the adapter.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! newtype_of_user {
+    ($(#[$attribute:meta])* $name:ident $(<const $limit:ident: u64>)?) => {
+        $(#[$attribute])*
+        #[derive(Clone, Debug)]
+        pub struct $name<$(const $limit: u64,)? N = $crate::Main> {
+            user: $crate::SessionUser,
+            name: ::std::marker::PhantomData<fn() -> N>,
+        }
+
+        impl<$(const $limit: u64,)? N> $name<$($limit,)? N> {
+            #[allow(dead_code, reason = "the extractor that calls it is the adapter's")]
+            pub(crate) fn from_core(user: $crate::SessionUser) -> Self {
+                Self {
+                    user,
+                    name: ::std::marker::PhantomData,
+                }
+            }
+        }
+
+        impl<$(const $limit: u64,)? N> ::std::ops::Deref for $name<$($limit,)? N> {
+            type Target = $crate::SessionUser;
+
+            fn deref(&self) -> &Self::Target {
+                &self.user
+            }
+        }
+    };
+}

@@ -7,6 +7,10 @@ use crate::error::ErrorKind;
 
 /// What is counted.
 #[derive(Clone, Copy)]
+#[cfg_attr(
+    not(feature = "metrics"),
+    expect(dead_code, reason = "nobody reads what isn't counted")
+)]
 pub(crate) enum Count {
     Loaded,
     Created,

@@ -25,6 +25,8 @@ pub(crate) struct Commit {
     pub(crate) view: Option<View>,
     /// The response head hasn't left, so that the client can still be sent an id.
     pub(crate) can_send_id: bool,
+    /// The request counts as activity: its handler didn't merely peek.
+    pub(crate) is_use: bool,
 }
 
 impl Commit {
@@ -92,12 +94,13 @@ async fn carry_out(io: &mut Io<'_>, commit: &mut Commit) -> Result<Outcome, Erro
         wishes,
         view,
         can_send_id,
+        is_use,
     } = commit;
     let view = match view {
         Some(view) => view,
         None => view.insert(run_anew(found, wishes)?),
     };
-    let can_send_id = *can_send_id;
+    let (can_send_id, is_use) = (*can_send_id, *is_use);
     // A new session that is empty is never stored, unless it is somebody's, or the library keeps something in it.
     let is_stored = !view.is_empty()
         || wishes.login.is_some()
@@ -123,7 +126,7 @@ async fn carry_out(io: &mut Io<'_>, commit: &mut Commit) -> Result<Outcome, Erro
             let rotated = Box::pin(rotate(io, &mut old, wishes, view, OnChange::Merge)).await?;
             Ok(rotated.outcome(&old))
         }
-        Found::Live(session) => update(io, session, wishes, view, can_send_id).await,
+        Found::Live(session) => update(io, session, wishes, view, can_send_id && is_use).await,
         Found::Gone(gone) if gone.is_straggler => {
             let is_dropped = wishes.rotate || is_stored;
             Ok(Outcome {

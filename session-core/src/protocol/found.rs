@@ -142,7 +142,7 @@ impl StoredSession {
 
     /// Whether less than half of the idle lifetime is left, so that a handler that takes its time could outlast the
     /// session unless its activity is noted at once.
-    pub(super) fn is_note_urgent(&self, now: Timestamp, policy: &Policy) -> bool {
+    pub(crate) fn is_note_urgent(&self, now: Timestamp, policy: &Policy) -> bool {
         let idle = self.record.lifetime.unwrap_or(policy.lifetime).idle();
         let inactivity = self.inactivity(now);
         inactivity > idle / 2 && inactivity >= policy.touch_interval

@@ -27,8 +27,9 @@ pub(crate) struct Opened {
     pub(crate) at: Timestamp,
 }
 
-/// Finds the session that the ids lead to, all loads under one deadline, and tells those who watch.
-pub(crate) async fn open(env: &Environment, ids: &mut Ids) -> Result<Opened, Error> {
+/// Finds the session that the ids lead to, all loads under one deadline, and tells those who watch. Activity is noted only
+/// for a request that counts as such.
+pub(crate) async fn open(env: &Environment, ids: &mut Ids, is_use: bool) -> Result<Opened, Error> {
     let stopwatch = metrics::start(Timing::Open);
     let mut io = Io::new(env);
     let opened = in_time(env, look_up(&mut io, ids)).await;
@@ -37,7 +38,8 @@ pub(crate) async fn open(env: &Environment, ids: &mut Ids) -> Result<Opened, Err
         .inspect_err(|error| env.events.failed("load", error))?;
     stopwatch.stop();
     tell(env, &opened.found);
-    if let Found::Live(session) = &opened.found
+    if is_use
+        && let Found::Live(session) = &opened.found
         && session.is_note_urgent(opened.at, env.config.policy())
     {
         // Under a deadline of its own: what is optional never fails a request.

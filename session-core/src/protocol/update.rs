@@ -33,13 +33,13 @@ pub(super) async fn update(
     session: &mut Arc<LiveSession>,
     wishes: &Wishes,
     view: &mut View,
-    can_send_id: bool,
+    can_note_activity: bool,
 ) -> Result<Outcome, Error> {
     let mut conflicts = 0;
     let mut place: Option<Box<Place<'_, _>>> = None;
     loop {
         let policy = io.policy();
-        let is_active = session.is_touch_due(wishes.sign_anew, can_send_id, io.now(), policy);
+        let is_active = session.is_touch_due(wishes.sign_anew, can_note_activity, io.now(), policy);
         let reserved = wishes.changed_reserved(session.record.reserved())?;
         let is_changed = view.is_changed() || reserved.is_some();
         if !is_changed && !is_active {

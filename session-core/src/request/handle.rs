@@ -46,7 +46,14 @@ impl SessionHandle {
     /// The headers are read when this is called, and where they have no id whose signature holds, the session
     /// is opened without one. The store is asked when the future is polled.
     pub fn load<E>(&self, headers: &impl RequestHeaders) -> Load<E> {
-        load::begin(&self.0, headers)
+        load::begin(&self.0, headers, true)
+    }
+
+    /// Like [`load`](Self::load), without counting as activity, so that a page that asks by itself, again and again, doesn't
+    /// keep its visitor signed in. What is stored is committed as ever. If the same request also loads the session, it
+    /// counts.
+    pub fn peek<E>(&self, headers: &impl RequestHeaders) -> Load<E> {
+        load::begin(&self.0, headers, false)
     }
 
     /// The session, if somebody has [loaded](Self::load) it by now: for code that can't wait. An earlier

@@ -28,8 +28,13 @@ pub struct Load<E> {
 }
 
 /// Reads the headers, and gives what there is to wait for.
-pub(super) fn begin<E>(shared: &Arc<Shared>, headers: &impl RequestHeaders) -> Load<E> {
+pub(super) fn begin<E>(
+    shared: &Arc<Shared>,
+    headers: &impl RequestHeaders,
+    is_use: bool,
+) -> Load<E> {
     let mut loading: Option<Loading> = None;
+    let is_first_use = is_use && !shared.mark_use();
     if !shared.is_opened() {
         let transport = shared.manager().config().transport();
         let mut ids = transport.read(headers, shared.events());
@@ -37,6 +42,9 @@ pub(super) fn begin<E>(shared: &Arc<Shared>, headers: &impl RequestHeaders) -> L
             let shared = shared.clone();
             loading = Some(Box::pin(async move { shared.open(&mut ids).await }));
         }
+    } else if is_first_use {
+        let shared = shared.clone();
+        loading = Some(Box::pin(async move { shared.note_if_urgent().await }));
     }
     Load {
         shared: Some(shared.clone()),

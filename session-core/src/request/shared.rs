@@ -1,6 +1,7 @@
 //! What all clones of a request's session share: its state, and the commits.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -29,6 +30,8 @@ pub enum CommitStatus {
 pub(crate) struct Shared {
     manager: SessionManager,
     opened: OnceCell<Result<(), Error>>,
+    /// Somebody has asked for the session who doesn't merely peek, so that the request counts as activity.
+    is_use: AtomicBool,
     state: Mutex<RequestState>,
     /// Commits of one request take turns. Nothing else waits for them.
     commit_turn: tokio::sync::Mutex<()>,
@@ -39,6 +42,7 @@ impl Shared {
         Self {
             manager,
             opened: OnceCell::new(),
+            is_use: AtomicBool::new(false),
             state: Mutex::new(RequestState::new()),
             commit_turn: tokio::sync::Mutex::new(()),
         }
@@ -59,6 +63,25 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.manager.environment().clock.now()
+    }
+
+    /// From now on the request counts as activity; says whether it did before.
+    pub(super) fn mark_use(&self) -> bool {
+        self.is_use.swap(true, Ordering::Relaxed)
+    }
+
+    fn is_use(&self) -> bool {
+        self.is_use.load(Ordering::Relaxed)
+    }
+
+    /// Notes activity that is urgent, for a session that was merely peeked at when it was opened.
+    pub(super) async fn note_if_urgent(&self) {
+        let policy = self.manager.config().policy();
+        let live = self.state().live_session();
+        if live.is_some_and(|live| live.is_note_urgent(self.now(), policy)) {
+            // The failure has been logged, and no request depends on it.
+            let _ = self.note_activity().await;
+        }
     }
 
     /// Whether the session has been opened, or that has failed.
@@ -83,7 +106,7 @@ impl Shared {
     /// Opens the session that these ids lead to, unless another task has opened it.
     pub(super) async fn open(&self, ids: &mut Ids) {
         let opened = self.opened.get_or_init(async || {
-            let opened = open(self.manager.environment(), ids).await?;
+            let opened = open(self.manager.environment(), ids, self.is_use()).await?;
             self.state().opened(opened);
             Ok(())
         });
@@ -173,7 +196,7 @@ impl Shared {
         &self,
         choose: impl FnOnce(Commit) -> Option<Commit>,
     ) -> Result<Option<Commit>, Error> {
-        let begun = self.state().begin_commit();
+        let begun = self.state().begin_commit(self.is_use());
         let wanted = begun.map_err(|(error, refused)| {
             drop(refused);
             error
@@ -203,7 +226,8 @@ impl Shared {
             }
             Some(Err(_)) => return None,
             Some(Ok(())) => {
-                state.settle_if_nothing_to_write(now, self.manager.config().policy())?
+                let policy = self.manager.config().policy();
+                state.settle_if_nothing_to_write(now, self.is_use(), policy)?
             }
         };
         drop(state);

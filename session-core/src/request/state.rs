@@ -159,6 +159,20 @@ impl RequestState {
         }
     }
 
+    /// A login of the same user, with the label and the lifetime that the session has; `None` if nobody is logged in.
+    pub(crate) fn reauthentication(&self, now: Timestamp) -> Option<LoginWish> {
+        let user = self.user()?;
+        let remembered = match &self.wishes.login {
+            Some(login) => login.remembered,
+            None => self.live()?.record.lifetime,
+        };
+        let user = SessionUser::new(user.name.clone(), now).with_label(user.label.clone());
+        Some(LoginWish {
+            user: Arc::new(user),
+            remembered,
+        })
+    }
+
     /// Whether a commit would have anything to write, activity apart.
     pub(crate) fn is_modified(&self) -> bool {
         let Wishes {
@@ -268,10 +282,11 @@ impl RequestState {
     pub(super) fn settle_if_nothing_to_write(
         &mut self,
         now: Option<Timestamp>,
+        is_use: bool,
         policy: &Policy,
     ) -> Option<ForClient> {
         let now = now.unwrap_or(self.loaded_at);
-        let can_send_id = self.can_send_id();
+        let can_send_id = self.can_send_id() && is_use;
         let is_touch_due = match &self.found {
             Found::Live(live) => live.is_touch_due(self.wishes.sign_anew, can_send_id, now, policy),
             Found::Nothing | Found::SeveralLive(_) | Found::Gone(_) => false,
@@ -297,7 +312,7 @@ impl RequestState {
 
     /// Starts a commit with everything that was wanted up to now. Where an earlier one failed, that is the
     /// error, together with what can be dropped once the lock is gone; an ending goes ahead all the same.
-    pub(super) fn begin_commit(&mut self) -> Result<Commit, (Error, Wishes)> {
+    pub(super) fn begin_commit(&mut self, is_use: bool) -> Result<Commit, (Error, Wishes)> {
         let failed = match &self.phase {
             CommitPhase::Idle => None,
             CommitPhase::Failed(error) | CommitPhase::EndingAfter(error) => Some(error.clone()),
@@ -322,6 +337,7 @@ impl RequestState {
             wishes,
             view,
             can_send_id: self.can_send_id(),
+            is_use,
         })
     }
 

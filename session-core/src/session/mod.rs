@@ -11,6 +11,7 @@ mod login;
     reason = "the folder is named after what it is about"
 )]
 mod session;
+mod step_up;
 mod typed;
 mod users;
 mod values;

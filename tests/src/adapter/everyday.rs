@@ -325,3 +325,89 @@ pub async fn who_watches_a_session_is_told_of_its_end(harness: &impl AdapterHarn
         .await;
     assert_eq!(said(phone).await, ["alive", "ended"]);
 }
+
+/// ST-11: a peek reads the session without keeping it alive, for a page that asks by itself.
+pub async fn a_peek_is_no_activity(harness: &impl AdapterHarness) {
+    let scene = Scene::start(harness).await;
+    let mut ada = scene.ada().await;
+    let name = json!({"value": "Ada", "exists": true});
+    // A tenth of `max_age` is six minutes: any other use would be noted, and bring the cookie.
+    for _ in 0..5 {
+        scene.clock.advance(Duration::from_secs(700));
+        let reply = ada.send("GET /api/peek/name", "").await;
+        reply.expect_no_cookie(200);
+        assert_eq!(reply.json(), name);
+        assert_eq!(reply.list("vary"), ["cookie"]);
+        let calls = scene.store.take_calls();
+        assert_eq!(calls.len(), 1, "a peek is one load: {calls:?}");
+    }
+    scene.clock.advance(Duration::from_secs(100));
+    let gone = json!({"value": null, "exists": false});
+    ada.check("GET /api/peek/name", "", 200, gone).await;
+
+    let mut bob = scene.ada().await;
+    for _ in 0..5 {
+        scene.clock.advance(Duration::from_secs(700));
+        bob.check("GET /api/peek/name", "", 200, name.clone()).await;
+        bob.check("GET /api/values/name", "", 200, name.clone())
+            .await;
+    }
+    scene.clock.advance(Duration::from_secs(100));
+    bob.check("GET /api/peek/name", "", 200, name).await;
+}
+
+/// US-4: what is sensitive needs a user who has proved not too long ago who they are. Proving it again gives the session a
+/// new id and keeps what is in it.
+pub async fn sensitive_things_need_a_fresh_login(harness: &impl AdapterHarness) {
+    let scene = Scene::start(harness).await;
+    let mut ada = scene.ada().await;
+    let nobody = json!({"error": "nobody is logged in"});
+    ada.check("GET /api/fresh?within=60", "", 401, nobody.clone())
+        .await;
+    ada.check("POST /api/reauthenticate", "", 401, nobody.clone())
+        .await;
+    ada.check("POST /api/end-everywhere", "", 401, nobody).await;
+    let remember = r#"{"user":"ada","remember":true,"label":"a phone"}"#;
+    ada.check("POST /api/login", remember, 200, ok()).await;
+    ada.check("GET /api/fresh?within=60", "", 200, ok()).await;
+    scene.clock.advance(Duration::from_secs(61));
+    let stale = json!({"error": "prove again who you are"});
+    ada.check("GET /api/fresh?within=60", "", 403, stale).await;
+    ada.check("GET /api/fresh?within=61", "", 200, ok()).await;
+
+    let (reference, token) = (ada.info().await["ref"].clone(), token(&mut ada).await);
+    let before = ada.clone();
+    let reply = ada.send("POST /api/reauthenticate", "").await;
+    assert_eq!((reply.status, reply.json()), (200, ok()));
+    let cookie = reply.session_cookie();
+    let cookie = cookie.expect("a re-authentication gives the session a new id");
+    assert!(
+        cookie.contains("Max-Age=2592000"),
+        "it is remembered: {cookie}"
+    );
+    assert_ne!(ada.session_id(), before.session_id());
+    assert!(!before.is_known().await);
+    ada.check("GET /api/fresh?within=60", "", 200, ok()).await;
+    assert!(!is_good(&ada, &token).await, "its tokens are new");
+    let info = ada.info().await;
+    assert_eq!((&info["user"], &info["ref"]), (&json!("ada"), &reference));
+    assert_eq!(ada.values().await, json!({"name": "Ada"}));
+    let listed = ada.send("GET /api/sessions", "").await.json();
+    assert_eq!(listed["sessions"][0]["label"], "a phone");
+    assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(1));
+}
+
+/// US-2: a user ends all of their sessions, the one that asks for it too, whose cookie is removed.
+pub async fn ending_everywhere_ends_this_one_too(harness: &impl AdapterHarness) {
+    let scene = Scene::start(harness).await;
+    let (mut phone, mut laptop) = (scene.visitor(), scene.visitor());
+    for device in [&mut phone, &mut laptop] {
+        device
+            .check("POST /api/login", r#"{"user":"ada"}"#, 200, ok())
+            .await;
+    }
+    let reply = laptop.send("POST /api/end-everywhere", "").await;
+    assert_eq!((reply.status, reply.json()), (200, json!({"ended": 2})));
+    assert!(reply.removes_cookie(), "{reply:?}");
+    assert!(!phone.is_known().await && !laptop.is_known().await);
+}

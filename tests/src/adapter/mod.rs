@@ -167,6 +167,9 @@ macro_rules! __adapter_checks {
             values_move_in_one_step
             a_profile_is_of_its_type
             who_watches_a_session_is_told_of_its_end
+            a_peek_is_no_activity
+            sensitive_things_need_a_fresh_login
+            ending_everywhere_ends_this_one_too
 
             what_cannot_be_read_is_a_400
             a_body_over_2_mib_is_a_413

@@ -29,6 +29,10 @@ pub(super) enum Action {
     /// Shows the messages, which are gone then.
     Flashes,
     CsrfToken,
+    /// Succeeds if the user has proved within this time who they are.
+    Fresh(Duration),
+    Reauthenticate,
+    EndEverywhere,
     /// Takes an amount from one value and adds it to another.
     Move {
         from: String,
@@ -108,6 +112,18 @@ impl Action {
                 Answer::json(&json!({"token": token.as_str()}))
             }
             Self::Move { from, to, n } => move_amount(session, from, to, n)?,
+            Self::Fresh(within) => {
+                session.require_fresh(within)?;
+                Answer::ok()
+            }
+            Self::Reauthenticate => {
+                session.reauthenticate()?;
+                Answer::ok()
+            }
+            Self::EndEverywhere => {
+                let ended = session.end_everywhere().await?;
+                Answer::json(&json!({"ended": ended}))
+            }
             Self::Profile => profile::show(session)?,
             Self::SetProfile(profile) => profile::store(session, &profile)?,
             Self::DeleteProfile => profile::start_over(session),

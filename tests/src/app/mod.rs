@@ -75,6 +75,8 @@ pub enum Task {
     Optional(OptionalTask),
     /// The binding extracts the session, which is an error where there is none.
     Session(SessionTask),
+    /// The binding extracts the session by what doesn't count as activity: `Peek` in the adapters here.
+    Peek(SessionTask),
 }
 
 /// How a handler ends.
@@ -108,6 +110,10 @@ pub fn task(request: Request<'_>) -> Task {
             action,
             other_headers,
         }),
+        Ok(Wanted::Peek(action)) => Task::Peek(SessionTask {
+            action,
+            other_headers,
+        }),
     }
 }
 
@@ -116,6 +122,7 @@ enum Wanted {
     Nothing(Answer),
     Optional,
     Session(Action),
+    Peek(Action),
 }
 
 /// A request that says whether there is a session.

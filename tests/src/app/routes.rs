@@ -160,6 +160,24 @@ const ROUTES: &[Route] = &[
         &[("POST", |_| Ok(Wanted::Nothing(Answer::ok())))],
     ),
     (
+        "/api/peek/KEY",
+        &[("GET", |input| {
+            Ok(Wanted::Peek(Action::GetValue(input.part(0)?)))
+        })],
+    ),
+    (
+        "/api/fresh",
+        &[("GET", |input| session(Action::Fresh(input.within()?)))],
+    ),
+    (
+        "/api/reauthenticate",
+        &[("POST", |_| session(Action::Reauthenticate))],
+    ),
+    (
+        "/api/end-everywhere",
+        &[("POST", |_| session(Action::EndEverywhere))],
+    ),
+    (
         "/api/move/FROM/TO",
         &[("POST", |input| {
             let (from, to, n) = (input.part(0)?, input.part(1)?, input.amount()?);
@@ -358,6 +376,11 @@ impl Input<'_> {
                 "the query needs ms=N, a number of milliseconds up to 10000",
             )),
         }
+    }
+
+    fn within(&self) -> Result<Duration, Answer> {
+        let within = self.parameter("within").map(Duration::from_secs);
+        within.ok_or_else(|| Answer::error(400, "the query needs within=S, a number of seconds"))
     }
 
     fn seconds(&self) -> Result<Duration, Answer> {

@@ -78,6 +78,18 @@ impl Extractor<'_> {
         Ok(session)
     }
 
+    /// The session, without counting as activity.
+    pub(super) async fn peek(&self) -> Result<Session<SessionFailed>, Failure> {
+        let handle = self
+            .handle
+            .expect("no route below an excluded path needs a session");
+        if self.has(PeekCountsAsActivity) {
+            return self.session().await;
+        }
+        let peeked = handle.peek(&self.head.headers).await;
+        peeked.map_err(Failure::Session)
+    }
+
     pub(super) async fn optional_session(&self) -> Result<Option<Session<SessionFailed>>, Failure> {
         let Some(handle) = self.handle else {
             return Ok(None);

@@ -104,6 +104,10 @@ pub(crate) enum Defect {
     CsrfTokenSurvivesLogin,
     CsrfTokenDiesOnRotation,
     WatchMissesTheEnd,
+    // Activity and step-up.
+    PeekCountsAsActivity,
+    StaleUserIsFresh,
+    ForgetsLifetimesOnRotation,
     // How the application is bound.
     LosesQueries,
     LosesBodies,

@@ -140,6 +140,12 @@ impl SessionStore for BrokenStore {
             match self.defect {
                 Some(ForgetsUsers) => live.user = None,
                 Some(ForgetsLifetimes) => live.lifetime = None,
+                Some(ForgetsLifetimesOnRotation) if expect == Expect::Absent => {
+                    let user = live.user.as_ref();
+                    if user.is_some_and(|user| user.authenticated_at < now) {
+                        live.lifetime = None;
+                    }
+                }
                 _ => {}
             }
         }
