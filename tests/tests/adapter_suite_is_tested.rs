@@ -84,6 +84,11 @@ const NOTICED_BY: &[(Defect, &str)] = &[
         "the_65th_cookie_of_our_length_is_not_looked_at",
     ),
     (ExcludedPathHasSession, "an_excluded_path_has_no_session"),
+    (RefusesItself, "a_middleware_inside_itself_is_one_session"),
+    (
+        InnerManagerIsIgnored,
+        "an_inner_middleware_of_another_manager_is_an_error",
+    ),
     (
         LosesDataOnRotation,
         "regenerating_gives_the_session_a_new_id",

@@ -66,7 +66,7 @@ enum Use {
 }
 
 /// Requests of all kinds, with a body that fits, the status, and what they do.
-const REQUESTS: [(&str, &str, u16, Use); 40] = [
+const REQUESTS: [(&str, &str, u16, Use); 44] = [
     ("GET /", "", 200, Use::None),
     ("GET /api/untouched", "", 200, Use::None),
     ("GET /excluded/any", "", 200, Use::None),
@@ -110,8 +110,17 @@ const REQUESTS: [(&str, &str, u16, Use); 40] = [
     ("POST /api/login", r#"{"user":""}"#, 422, Use::None),
     ("GET /api/sessions", "", 401, Use::Keeps),
     ("DELETE /api/sessions/x", "", 404, Use::None),
-    ("GET /api/flash", "", 501, Use::None),
-    ("GET /api/csrf", "", 501, Use::None),
+    ("GET /api/flash", "", 200, Use::Keeps),
+    ("POST /api/flash", r#"{"message":"x"}"#, 200, Use::Stores),
+    ("GET /api/csrf", "", 200, Use::Stores),
+    ("GET /api/profile", "", 404, Use::Keeps),
+    (
+        "PUT /api/profile",
+        r#"{"name":"Ada","visits":1}"#,
+        200,
+        Use::Stores,
+    ),
+    ("POST /api/move/name/text?n=1", "", 422, Use::Keeps),
     ("PUT /api/values/%FF", "1", 400, Use::None),
     ("PUT /api/values/name", "{", 400, Use::None),
     ("GET /nothing", "", 404, Use::None),
