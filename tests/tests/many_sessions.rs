@@ -12,9 +12,9 @@ use std::time::Duration;
 use session_conformance::adapter::{Call, Mood, SECRET, SpyStore, TestClock};
 use session_core::adapter::CookieHeaders;
 use session_core::store::{
-    AddOutcome, EndedBy, Expect, FormerSession, IndexEntry, LiveRecord, MoveCause, Record,
-    RecordState, Sample, SaveOptions, SaveOutcome, SessionData, SessionStore, StoreError, StoreKey,
-    Touch, UserIndex, UserKey, Version, async_trait,
+    AddOutcome, DecodeError, EndedBy, Expect, FormerSession, IndexEntry, LiveRecord, MoveCause,
+    Record, RecordState, Sample, SaveOptions, SaveOutcome, SessionData, SessionStore, StoreError,
+    StoreKey, Touch, UserIndex, UserKey, Version, async_trait,
 };
 use session_core::{
     Clock as _, DropReason, Error, ErrorKind, Login, Session, SessionConfig, SessionManager,
@@ -452,6 +452,24 @@ async fn a_rotation_that_was_ended_before_its_record_was_there_has_lost() {
     assert_eq!(scene.entries("ada").await, []);
 }
 
+/// US-3: a login at the cap waits three times for one that is under way, which may leave its place, before it ends a
+/// session that lives.
+#[tokio::test]
+async fn a_login_at_the_cap_waits_for_one_that_is_under_way() {
+    let scene = Scene::new(|config| config.max_sessions_per_user(2, WhenFull::EndOldest));
+    scene.log_in("ada".into()).await.unwrap();
+    let (under_way, gate) = begins_a_login(&scene).await;
+    scene.store.take_calls();
+    scene.log_in("ada".into()).await.unwrap();
+    let calls = scene.store.take_calls();
+    let count = |call| calls.iter().filter(|other| **other == call).count();
+    // Both entries, four times, and what is ended.
+    assert_eq!((count(Call::Load), count(Call::Tombstone)), (9, 1));
+    gate.open();
+    under_way.await.unwrap().unwrap();
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap().len(), 2);
+}
+
 /// US-2: whoever ends all of a user's sessions means the login that is under way too, which fails visibly.
 #[tokio::test]
 async fn a_login_that_was_ended_before_its_record_was_there_fails() {
@@ -692,4 +710,53 @@ async fn a_place_that_cannot_be_freed_is_an_error() {
     let error = scene.log_in("ada".into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error}");
     assert!(error.to_string().contains("can't be removed"), "{error}");
+}
+
+/// A store that can't read the record under one key.
+struct CannotRead(SpyStore, StoreKey);
+
+#[async_trait]
+impl SessionStore for CannotRead {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        match *key == self.1 {
+            true => Err(DecodeError::Corrupt.into()),
+            false => self.0.load(key, now).await,
+        }
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        options: SaveOptions,
+    ) -> Result<SaveOutcome, StoreError> {
+        self.0.save(key, record, options).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.0.delete(key).await
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        self.0.user_index()
+    }
+}
+
+/// US-6: a session that can't be read takes no place at the cap, and keeps no other from being listed.
+#[tokio::test]
+async fn what_cannot_be_read_takes_no_place() {
+    let mut scene = Scene::new(|config| config);
+    scene.log_in("ada".into()).await.unwrap();
+    scene.log_in("ada".into()).await.unwrap();
+    let first = scene.entries("ada").await[0].key;
+    let config = SessionConfig::builder(SECRET).max_sessions_per_user(2, WhenFull::Refuse);
+    let store = CannotRead(scene.store.clone(), first);
+    scene.manager = SessionManager::builder(config.build().unwrap(), store)
+        .clock(scene.clock.clone())
+        .build()
+        .unwrap();
+    scene.log_in("ada".into()).await.unwrap();
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap().len(), 2);
+    let error = scene.log_in("ada".into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooManySessions, "{error}");
 }
