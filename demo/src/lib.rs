@@ -40,12 +40,34 @@ pub async fn serve(
     sessions: SessionManager,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    serve_with(framework, listener, sessions, None, stop).await
+}
+
+/// As [`serve`], with a second session middleware directly inside the first, which has the manager `inner`: for tests of
+/// what an adapter makes of that.
+pub async fn serve_nested(
+    framework: Framework,
+    listener: TcpListener,
+    sessions: SessionManager,
+    inner: SessionManager,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    serve_with(framework, listener, sessions, Some(inner), stop).await
+}
+
+async fn serve_with(
+    framework: Framework,
+    listener: TcpListener,
+    sessions: SessionManager,
+    inner: Option<SessionManager>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     match framework {
-        Framework::Axum => on_axum::serve(listener, sessions, stop).await,
+        Framework::Axum => on_axum::serve(listener, sessions, inner, stop).await,
         #[cfg(feature = "actix")]
-        Framework::Actix => on_actix::serve(listener, sessions, stop).await,
+        Framework::Actix => on_actix::serve(listener, sessions, inner, stop).await,
         #[cfg(feature = "poem")]
-        Framework::Poem => on_poem::serve(listener, sessions, stop).await,
+        Framework::Poem => on_poem::serve(listener, sessions, inner, stop).await,
     }
 }
 

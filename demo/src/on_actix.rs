@@ -10,7 +10,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderValue};
-use actix_web::middleware::{Next, from_fn};
+use actix_web::middleware::{Condition, Next, from_fn};
 use actix_web::{App, FromRequest as _, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::{Stream, stream};
 use session_actix::{CsrfMiddleware, Peek, Session, SessionManager, SessionMiddleware};
@@ -18,21 +18,29 @@ use session_conformance::app::{self, Answer, Ending, Task, Watch};
 
 use crate::SHUTDOWN_TIME;
 
-/// Serves the demo until `stop` completes, and the requests that are under way then.
+/// Serves the demo until `stop` completes, and the requests that are under way then; with a second session middleware
+/// inside the first, if there is an `inner` manager.
 pub(crate) async fn serve(
     listener: TcpListener,
     sessions: SessionManager,
+    inner: Option<SessionManager>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     // Made here, and not in the closure, which runs once for each worker.
-    let sessions = SessionMiddleware::from_manager(sessions)
-        .on_error(|error| respond(Answer::session_error(error)));
+    let middleware = |manager| {
+        SessionMiddleware::from_manager(manager)
+            .on_error(|error| respond(Answer::session_error(error)))
+    };
+    let is_nested = inner.is_some();
+    let inner = middleware(inner.unwrap_or_else(|| sessions.clone()));
+    let sessions = middleware(sessions);
     let csrf = CsrfMiddleware::new(app::csrf_config())
         .on_refused(|error| respond(Answer::session_error(error)));
     let application = move || {
         App::new()
             .wrap(from_fn(fail_inside))
             .wrap(csrf.clone())
+            .wrap(Condition::new(is_nested, inner.clone()))
             .wrap(sessions.clone())
             .default_service(web::to(handle))
     };

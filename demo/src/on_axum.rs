@@ -14,28 +14,35 @@ use futures_util::{Stream, stream};
 use session_axum::{CsrfLayer, Error, Peek, Session, SessionLayer, SessionManager};
 use session_conformance::app::{self, Answer, Ending, Task, Watch};
 
-/// Serves the demo until `stop` completes, and the requests that are under way then.
+/// Serves the demo until `stop` completes, and the requests that are under way then; with a second session middleware
+/// inside the first, if there is an `inner` manager.
 pub(crate) async fn serve(
     listener: TcpListener,
     sessions: SessionManager,
+    inner: Option<SessionManager>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    axum::serve(listener, application(sessions))
+    axum::serve(listener, application(sessions, inner))
         .with_graceful_shutdown(stop)
         .await
 }
 
-fn application(sessions: SessionManager) -> Router {
-    let sessions = SessionLayer::from_manager(sessions)
-        .on_error(|error| respond(Answer::session_error(error)));
+fn application(sessions: SessionManager, inner: Option<SessionManager>) -> Router {
+    let layer = |manager| {
+        SessionLayer::from_manager(manager).on_error(|error| respond(Answer::session_error(error)))
+    };
     let csrf = CsrfLayer::new(app::csrf_config())
         .on_refused(|error| respond(Answer::session_error(error)));
-    Router::new()
+    let router = Router::new()
         .fallback(handle)
         .layer(from_fn(fail_inside))
-        .layer(csrf)
-        .layer(sessions)
+        .layer(csrf);
+    let router = match inner {
+        Some(inner) => router.layer(layer(inner)),
+        None => router,
+    };
+    router.layer(layer(sessions))
 }
 
 #[expect(clippy::panic, reason = "some routes are there to panic")]

@@ -16,17 +16,27 @@ use session_poem::{CsrfMiddleware, Peek, Session, SessionManager, SessionMiddlew
 
 use crate::SHUTDOWN_TIME;
 
-/// Serves the demo until `stop` completes, and the requests that are under way then.
+/// Serves the demo until `stop` completes, and the requests that are under way then; with a second session middleware
+/// inside the first, if there is an `inner` manager.
 pub(crate) async fn serve(
     listener: TcpListener,
     sessions: SessionManager,
+    inner: Option<SessionManager>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let sessions = SessionMiddleware::from_manager(sessions)
-        .on_error(|error| respond(Answer::session_error(error)));
+    let middleware = |manager| {
+        SessionMiddleware::from_manager(manager)
+            .on_error(|error| respond(Answer::session_error(error)))
+    };
+    let is_nested = inner.is_some();
+    let inner = middleware(inner.unwrap_or_else(|| sessions.clone()));
     let csrf = CsrfMiddleware::new(app::csrf_config())
         .on_refused(|error| respond(Answer::session_error(error)));
-    let application = make(handle).around(fail_inside).with(csrf).with(sessions);
+    let application = make(handle)
+        .around(fail_inside)
+        .with(csrf)
+        .with_if(is_nested, inner)
+        .with(middleware(sessions));
     Server::new_with_acceptor(TcpAcceptor::from_std(listener)?)
         .run_with_graceful_shutdown(application, stop, Some(SHUTDOWN_TIME))
         .await

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, ResponseError as _, web};
 use session_core::adapter::{self, CsrfStep, MAX_CSRF_FORM_LEN};
 use session_core::{CsrfConfig, Main};
@@ -71,7 +72,7 @@ impl<N: 'static> CsrfMiddleware<N> {
         let config = self.0.config();
         let method = request.method().as_str();
         let step = config.step(method, request.path(), |name| {
-            let value = request.headers().get(name).map(|value| value.as_bytes());
+            let value = request.headers().get(name).map(HeaderValue::as_bytes);
             let authority = || Some(request.uri().authority()?.as_str().as_bytes());
             value.or_else(|| authority().filter(|_| name == "host"))
         });

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use axum::RequestExt as _;
 use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
-use http::Request;
+use http::{HeaderValue, Request};
 use session_core::adapter::{CsrfMiddleware, CsrfStep, MAX_CSRF_FORM_LEN};
 use session_core::{CsrfConfig, Main};
 use tower_layer::Layer;
@@ -73,7 +73,7 @@ impl<N: 'static> CsrfLayer<N> {
         let config = self.0.config();
         let path = original_path(request.uri(), request.extensions());
         let step = config.step(request.method().as_str(), path, |name| {
-            let value = request.headers().get(name).map(|value| value.as_bytes());
+            let value = request.headers().get(name).map(HeaderValue::as_bytes);
             let authority = || Some(request.uri().authority()?.as_str().as_bytes());
             value.or_else(|| authority().filter(|_| name == "host"))
         });

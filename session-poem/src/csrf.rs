@@ -1,6 +1,7 @@
 //! The CSRF middleware.
 
 use poem::error::ResponseError as _;
+use poem::http::HeaderValue;
 use poem::{Body, Endpoint, FromRequest as _, IntoResponse, Middleware, Request, Response};
 use session_core::adapter::{self, CsrfStep, MAX_CSRF_FORM_LEN};
 use session_core::{CsrfConfig, Main};
@@ -65,7 +66,7 @@ impl<N: 'static> CsrfMiddleware<N> {
         let config = self.0.config();
         let method = request.method().as_str();
         let step = config.step(method, original_path(request), |name| {
-            let value = request.headers().get(name).map(|value| value.as_bytes());
+            let value = request.headers().get(name).map(HeaderValue::as_bytes);
             let authority = || Some(request.original_uri().authority()?.as_str().as_bytes());
             value.or_else(|| authority().filter(|_| name == "host"))
         });

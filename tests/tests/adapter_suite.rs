@@ -4,12 +4,13 @@
     reason = "without a server there is no test, and a panic says why"
 )]
 
+use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_conformance::adapter::{AdapterHarness, SpyStore, TestClock};
 use session_core::{SessionConfig, SessionManager};
-use session_demo::{Framework, serve};
+use session_demo::{Framework, serve, serve_nested};
 
 /// Serves the demo, each server by the next of some frameworks.
 struct Demo {
@@ -26,23 +27,43 @@ impl Demo {
             started: AtomicUsize::new(0),
         }
     }
+
+    /// The framework of the next server.
+    fn next(&self) -> Framework {
+        let started = self.started.fetch_add(1, Ordering::Relaxed);
+        self.frameworks[started % self.frameworks.len()]
+    }
+}
+
+/// A listener on a free port.
+fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
 }
 
 impl AdapterHarness for Demo {
     async fn start(&self, store: SpyStore, config: SessionConfig, clock: TestClock) -> SocketAddr {
-        let started = self.started.fetch_add(1, Ordering::Relaxed);
-        let framework = self.frameworks[started % self.frameworks.len()];
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
         let sessions = SessionManager::builder(config, store)
             .clock(clock)
             .build()
             .unwrap();
+        let framework = self.next();
+        let (listener, address) = listen();
         tokio::spawn(async move {
-            serve(framework, listener, sessions, std::future::pending())
-                .await
-                .unwrap();
+            let served = serve(framework, listener, sessions, pending());
+            served.await.unwrap();
+        });
+        address
+    }
+
+    async fn start_nested(&self, outer: SessionManager, inner: SessionManager) -> SocketAddr {
+        let framework = self.next();
+        let (listener, address) = listen();
+        tokio::spawn(async move {
+            let served = serve_nested(framework, listener, outer, inner, pending());
+            served.await.unwrap();
         });
         address
     }

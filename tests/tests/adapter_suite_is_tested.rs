@@ -100,6 +100,11 @@ const NOTICED_BY: &[(Defect, &str)] = &[
         "an_answer_with_a_token_is_kept_out_of_caches",
     ),
     (ExcludedPathHasSession, "an_excluded_path_has_no_session"),
+    (RefusesItself, "a_middleware_inside_itself_is_one_session"),
+    (
+        InnerManagerIsIgnored,
+        "an_inner_middleware_of_another_manager_is_an_error",
+    ),
     (
         LosesDataOnRotation,
         "regenerating_gives_the_session_a_new_id",

@@ -12,13 +12,13 @@ use std::time::Duration;
 use session_conformance::adapter::{Call, Mood, SECRET, SpyStore, TestClock};
 use session_core::adapter::CookieHeaders;
 use session_core::store::{
-    AddOutcome, EndedBy, Expect, FormerSession, IndexEntry, LiveRecord, MoveCause, Record,
-    RecordState, Sample, SaveOptions, SaveOutcome, SessionData, SessionStore, StoreError, StoreKey,
-    Touch, UserIndex, UserKey, Version, async_trait,
+    AddOutcome, DecodeError, EndedBy, Expect, FormerSession, IndexEntry, LiveRecord, MoveCause,
+    Record, RecordState, Sample, SaveOptions, SaveOutcome, SessionData, SessionStore, StoreError,
+    StoreKey, Touch, UserIndex, UserKey, Version, async_trait,
 };
 use session_core::{
-    Clock as _, Error, ErrorKind, Session, SessionConfig, SessionManager, SessionRef, SessionUser,
-    Timestamp, WhenFull,
+    Clock as _, DropReason, Error, ErrorKind, Login, Session, SessionConfig, SessionManager,
+    SessionRef, SessionUser, Timestamp, WhenFull,
 };
 use session_store_memory::MemoryStore;
 
@@ -291,26 +291,183 @@ async fn a_chain_never_leads_to_another_users_session() {
     check.await.unwrap();
 }
 
-/// What a login came to.
-type LoggedIn = tokio::task::JoinHandle<Result<(), Error>>;
+/// US-5: an entry that leads to another user's session shows and ends nothing, whatever lies in the store, and goes.
+#[tokio::test]
+async fn an_entry_never_shows_another_users_session() {
+    let scene = Scene::new(|config| config);
+    scene.log_in("bob".into()).await.unwrap();
+    let bobs = scene.entries("bob").await[0];
+    let (store, ada) = (scene.store.records(), UserKey::of("session_id", "ada"));
+    let added = store.add(&ada, bobs, None, scene.clock.now()).await;
+    assert_eq!(added.unwrap(), AddOutcome::Added(1));
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap(), []);
+    assert_eq!(scene.entries("ada").await, []);
+    assert_eq!(scene.manager.list_sessions("bob").await.unwrap().len(), 1);
+}
 
-/// A login of ada's that is held when its entry is in the index and its record isn't there yet.
-async fn begins_a_login(scene: &Scene) -> (LoggedIn, Arc<session_conformance::adapter::Gate>) {
+/// CM-8: a logout with the id from before a login asks the store for nothing more than what that id leads to, and writes
+/// nothing, also where the login's session is no longer there.
+#[tokio::test]
+async fn a_logout_with_an_id_from_before_a_login_goes_no_further() {
+    let scene = Scene::new(|config| config);
+    let visitor = scene.request("", async |session| session.set("n", 1));
+    let visitor = visitor.await.unwrap();
+    let login = scene.request(&visitor, async |session| session.login("ada"));
+    login.await.unwrap();
+    let adas = scene.entries("ada").await[0].key;
+    scene.store.records().delete(&adas).await.unwrap();
+    scene.store.take_calls();
+    let logout = scene.request(&visitor, async |session| {
+        session.logout();
+        Ok(())
+    });
+    assert_eq!(logout.await.unwrap(), visitor, "no cookie is sent");
+    assert_eq!(scene.store.take_calls(), [Call::Load]);
+}
+
+/// CM-8: a logout whose record goes while it is under way puts its tombstone where nothing lies.
+#[tokio::test]
+async fn a_logout_ends_what_has_gone_meanwhile() {
+    let scene = Scene::new(|config| config);
+    let cookie = scene.log_in("ada".into()).await.unwrap();
+    let key = scene.entries("ada").await[0].key;
+    let logout = scene.request(&cookie, async |session| {
+        scene.store.records().delete(&key).await.unwrap();
+        session.logout();
+        Ok(())
+    });
+    logout.await.unwrap();
+    let record = scene.store.records().load(&key, scene.clock.now()).await;
+    let record = record.unwrap().unwrap();
+    assert!(
+        matches!(record.state, RecordState::Ended { .. }),
+        "{record:?}"
+    );
+}
+
+/// CM-7: a rotation whose old id certainly didn't die takes its new record back, so that one session is left.
+#[tokio::test]
+async fn a_rotation_that_certainly_failed_leaves_one_record() {
+    let scene = Scene::new(|config| config);
+    let cookie = scene.log_in("ada".into()).await.unwrap();
+    let rotation = scene.request(&cookie, async |session| {
+        scene.store.set(Call::Tombstone, Mood::Fails);
+        scene.store.set(Call::Load, Mood::Fails);
+        session.regenerate();
+        Ok(())
+    });
+    let error = rotation.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
+    assert_eq!(scene.store.records().len(), 1);
+    assert_eq!(scene.entries("ada").await.len(), 1);
+}
+
+/// CM-8: a login that can't learn what an earlier one left fails visibly. It doesn't begin beside it.
+#[tokio::test]
+async fn a_login_that_cannot_look_at_the_earlier_one_fails() {
+    let scene = Scene::new(|config| config);
+    let visitor = scene.request("", async |session| session.set("n", 1));
+    let visitor = visitor.await.unwrap();
+    let login = scene.request(&visitor, async |session| session.login("ada"));
+    login.await.unwrap();
+    let again = scene.request(&visitor, async |session| {
+        scene.store.set(Call::Load, Mood::Fails);
+        session.login("ada")
+    });
+    let error = again.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
+    scene.store.set(Call::Load, Mood::Works);
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap().len(), 1);
+}
+
+/// US-3: a login at the cap finds the places of the dead also where they aren't the oldest: half of what it looks at is
+/// chosen at random.
+#[tokio::test]
+async fn a_place_of_the_dead_is_found_behind_the_oldest() {
+    let scene = Scene::new(|config| config.max_sessions_per_user(32, WhenFull::EndOldest));
+    for n in 0..32 {
+        let login = Login::new("ada").remember(n < 16);
+        scene.log_in(login).await.unwrap();
+        scene.clock.advance(Duration::from_secs(1));
+    }
+    // Those that aren't remembered have expired, by every clock.
+    scene.clock.advance(Duration::from_secs(2 * 3_600));
+    scene.log_in("ada".into()).await.unwrap();
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap().len(), 17);
+}
+
+/// What a request came to: whether it changed the browser's cookie.
+type Ended = tokio::task::JoinHandle<Result<bool, Error>>;
+
+/// A request that is held when the entry of a new id is in the index and its record isn't there yet.
+async fn begins(
+    scene: &Scene,
+    cookie: &str,
+    act: fn(&Session) -> Result<(), Error>,
+) -> (Ended, Arc<session_conformance::adapter::Gate>) {
     let gate = scene.store.hold(Call::Create);
-    let manager = scene.manager.clone();
-    let login = tokio::spawn(async move {
+    let (manager, cookie) = (scene.manager.clone(), cookie.to_owned());
+    let request = tokio::spawn(async move {
         let handle = manager.handle();
+        let headers = [cookie.as_bytes()];
         let request = async {
-            let session: Session = handle.load(&CookieHeaders(&[])).await?;
-            session.login("ada")
+            let session: Session = handle.load(&CookieHeaders(&headers)).await?;
+            act(&session)
         };
         let (result, finished) = handle.run(request).await;
         result?;
-        finished.error().map_or(Ok(()), |error| Err(error.clone()))
+        let error = finished.error().cloned();
+        error.map_or(Ok(finished.changes_client()), Err)
     });
     gate.wait_for(1).await;
     scene.store.set(Call::Create, Mood::Works);
-    (login, gate)
+    (request, gate)
+}
+
+/// A login of ada's that is held like that.
+async fn begins_a_login(scene: &Scene) -> (Ended, Arc<session_conformance::adapter::Gate>) {
+    begins(scene, "", |session| session.login("ada")).await
+}
+
+/// CM-9: a mere rotation that meets the end of all of the user's sessions before its new record is there has lost, as
+/// any other commit that meets the end of its session: the response stands without a cookie, and the hook is told.
+#[tokio::test]
+async fn a_rotation_that_was_ended_before_its_record_was_there_has_lost() {
+    let dropped = Arc::new(Mutex::new(Vec::new()));
+    let told = dropped.clone();
+    let scene = Scene::new(|config| {
+        config.on_dropped(move |changes| told.lock().unwrap().push(changes.reason))
+    });
+    let cookie = scene.log_in("ada".into()).await.unwrap();
+    let (rotation, gate) = begins(&scene, &cookie, |session| {
+        session.regenerate();
+        session.set("n", 1)
+    })
+    .await;
+    assert_eq!(scene.manager.end_all_sessions("ada").await.unwrap(), 1);
+    gate.open();
+    assert!(!rotation.await.unwrap().unwrap(), "no cookie is sent");
+    assert_eq!(*dropped.lock().unwrap(), [DropReason::LostRace]);
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap(), []);
+    assert_eq!(scene.entries("ada").await, []);
+}
+
+/// US-3: a login at the cap waits three times for one that is under way, which may leave its place, before it ends a
+/// session that lives.
+#[tokio::test]
+async fn a_login_at_the_cap_waits_for_one_that_is_under_way() {
+    let scene = Scene::new(|config| config.max_sessions_per_user(2, WhenFull::EndOldest));
+    scene.log_in("ada".into()).await.unwrap();
+    let (under_way, gate) = begins_a_login(&scene).await;
+    scene.store.take_calls();
+    scene.log_in("ada".into()).await.unwrap();
+    let calls = scene.store.take_calls();
+    let count = |call| calls.iter().filter(|other| **other == call).count();
+    // Both entries, four times, and what is ended.
+    assert_eq!((count(Call::Load), count(Call::Tombstone)), (9, 1));
+    gate.open();
+    under_way.await.unwrap().unwrap();
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap().len(), 2);
 }
 
 /// US-2: whoever ends all of a user's sessions means the login that is under way too, which fails visibly.
@@ -433,6 +590,173 @@ async fn an_ending_ends_against_a_store_that_breaks_its_contract() {
         .unwrap();
     let error = manager.end_all_sessions("ada").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error}");
+    assert!(error.to_string().contains("and 1 could not be"), "{error}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("broke its contract"), "{cause}");
+}
+
+/// A store whose tombstones always meet a conflict.
+struct RefusesTombstones(SpyStore);
+
+#[async_trait]
+impl SessionStore for RefusesTombstones {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        self.0.load(key, now).await
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        options: SaveOptions,
+    ) -> Result<SaveOutcome, StoreError> {
+        // So that the deadline can end what goes on for ever.
+        tokio::task::yield_now().await;
+        match record.live() {
+            None => Ok(SaveOutcome::Conflict(None)),
+            Some(_) => self.0.save(key, record, options).await,
+        }
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.0.delete(key).await
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        self.0.user_index()
+    }
+}
+
+/// CM-5: endings and rotations that meet one conflict after the other have a bound, and then fail visibly.
+#[tokio::test]
+async fn endings_and_rotations_do_not_try_for_ever() {
+    let mut scene = Scene::new(|config| config);
+    let cookie = scene.log_in("ada".into()).await.unwrap();
+    let config = SessionConfig::builder(SECRET).build().unwrap();
+    scene.manager = SessionManager::builder(config, RefusesTombstones(scene.store.clone()))
+        .clock(scene.clock.clone())
+        .build()
+        .unwrap();
+    let acts: [fn(&Session); 2] = [Session::logout, Session::regenerate];
+    for act in acts {
+        let request = scene.request(&cookie, async |session| {
+            act(session);
+            Ok(())
+        });
+        let error = request.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    }
+}
+
+/// A store whose index keeps its entries.
+struct KeepsEntries(SpyStore);
+
+#[async_trait]
+impl SessionStore for KeepsEntries {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        self.0.load(key, now).await
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        options: SaveOptions,
+    ) -> Result<SaveOutcome, StoreError> {
+        self.0.save(key, record, options).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.0.delete(key).await
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl UserIndex for KeepsEntries {
+    async fn add(
+        &self,
+        user: &UserKey,
+        entry: IndexEntry,
+        cap: Option<usize>,
+        now: Timestamp,
+    ) -> Result<AddOutcome, StoreError> {
+        self.0.records().add(user, entry, cap, now).await
+    }
+
+    async fn remove(&self, _: &UserKey, _: &StoreKey) -> Result<(), StoreError> {
+        Err(StoreError::not_applied("the index is read-only"))
+    }
+
+    async fn list(&self, user: &UserKey, now: Timestamp) -> Result<Vec<IndexEntry>, StoreError> {
+        self.0.records().list(user, now).await
+    }
+}
+
+/// US-3: a login at the cap that can't free a place says so.
+#[tokio::test]
+async fn a_place_that_cannot_be_freed_is_an_error() {
+    let mut scene = Scene::new(|config| config);
+    scene.log_in("ada".into()).await.unwrap();
+    let config = SessionConfig::builder(SECRET).max_sessions_per_user(1, WhenFull::EndOldest);
+    let store = KeepsEntries(scene.store.clone());
+    scene.manager = SessionManager::builder(config.build().unwrap(), store)
+        .clock(scene.clock.clone())
+        .build()
+        .unwrap();
+    let error = scene.log_in("ada".into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error}");
+    assert!(error.to_string().contains("can't be removed"), "{error}");
+}
+
+/// A store that can't read the record under one key.
+struct CannotRead(SpyStore, StoreKey);
+
+#[async_trait]
+impl SessionStore for CannotRead {
+    async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        match *key == self.1 {
+            true => Err(DecodeError::Corrupt.into()),
+            false => self.0.load(key, now).await,
+        }
+    }
+
+    async fn save(
+        &self,
+        key: &StoreKey,
+        record: Record,
+        options: SaveOptions,
+    ) -> Result<SaveOutcome, StoreError> {
+        self.0.save(key, record, options).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.0.delete(key).await
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        self.0.user_index()
+    }
+}
+
+/// US-6: a session that can't be read takes no place at the cap, and keeps no other from being listed.
+#[tokio::test]
+async fn what_cannot_be_read_takes_no_place() {
+    let mut scene = Scene::new(|config| config);
+    scene.log_in("ada".into()).await.unwrap();
+    scene.log_in("ada".into()).await.unwrap();
+    let first = scene.entries("ada").await[0].key;
+    let config = SessionConfig::builder(SECRET).max_sessions_per_user(2, WhenFull::Refuse);
+    let store = CannotRead(scene.store.clone(), first);
+    scene.manager = SessionManager::builder(config.build().unwrap(), store)
+        .clock(scene.clock.clone())
+        .build()
+        .unwrap();
+    scene.log_in("ada".into()).await.unwrap();
+    assert_eq!(scene.manager.list_sessions("ada").await.unwrap().len(), 2);
+    let error = scene.log_in("ada".into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooManySessions, "{error}");
 }

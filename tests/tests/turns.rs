@@ -129,6 +129,26 @@ async fn a_record_is_handed_on() {
     assert_eq!((scene.n().await, scene.store.conflicts()), (Some(4), 3));
 }
 
+/// CM-10: whoever meets another process in its turn goes on from what the conflict brought, without a load.
+#[tokio::test]
+async fn the_first_conflict_in_turn_costs_no_load() {
+    let scene = Scene::new().await;
+    let add = || scene.start(|n| n + 1);
+    scene.store.take_calls();
+    let (requests, held) = scene.collide([&add, &add]).await;
+    let other = server(scene.store.records().clone());
+    let work = |session: &Session| session.set("n", 100);
+    request(other, scene.cookie.clone(), work).await.unwrap();
+    held.open();
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+    let calls = scene.store.take_calls();
+    let count = |call| calls.iter().filter(|other| **other == call).count();
+    assert_eq!((count(Call::Load), count(Call::Update)), (2, 4));
+    assert_eq!(scene.n().await, Some(101));
+}
+
 /// CM-10: a logout and a rotation don't queue behind an update that the store keeps waiting.
 #[tokio::test]
 async fn endings_and_rotations_do_not_queue() {

@@ -80,33 +80,6 @@ async fn two_names_with_one_cookie_are_an_error() {
     assert_eq!((inner.take_calls(), outer.take_calls()), (vec![], vec![]));
 }
 
-/// ST-7: the same middleware twice is one session, which the outer one loads and commits. With a store of its own the
-/// inner one would never use it: that is an error at the first request, and the log says what to change.
-#[actix_web::test]
-async fn an_inner_middleware_of_another_manager_is_an_error() {
-    let (inner, outer) = (SpyStore::default(), SpyStore::default());
-    let outer_sessions = sessions(&outer);
-    let app = App::new()
-        .configure(routes(become_eve))
-        .wrap(outer_sessions.clone())
-        .wrap(outer_sessions.clone());
-    let reply = Visitor::new(&Site::new(app).await).send("GET /").await;
-    assert_eq!((reply.status, reply.body.as_str()), (200, "done"));
-    assert_eq!(reply.all("set-cookie").len(), 1);
-    assert_eq!(outer.take_calls(), [Call::Create]);
-
-    let app = App::new()
-        .configure(routes(become_eve))
-        .wrap(sessions(&inner))
-        .wrap(outer_sessions);
-    let site = Site::new(app).await;
-    let log = Log::capture();
-    let reply = Visitor::new(&site).send("GET /").await;
-    reply.check(500, "internal server error");
-    log.check_error("give both middlewares clones of one manager");
-    assert_eq!((inner.take_calls(), outer.take_calls()), (vec![], vec![]));
-}
-
 /// ST-7: of two main sessions with cookies of their own, the handler has the inner one. What is between the
 /// two has the outer one, before the inner middleware and after it.
 #[actix_web::test]

@@ -116,19 +116,6 @@ async fn two_layers_of_one_name_work_once() {
     assert_eq!(store.take_calls(), [Call::Create]);
 }
 
-/// ST-7: an inner layer with a store of its own would never use it. That is an error at the first request, and the log
-/// says what to change.
-#[tokio::test]
-async fn a_layer_of_another_manager_is_an_error() {
-    let (inner, outer) = (SpyStore::default(), SpyStore::default());
-    let app = routes(become_eve).layer(layer(&inner)).layer(layer(&outer));
-    let log = Log::capture();
-    let reply = Visitor::new(&app).send("GET /", "").await;
-    assert_eq!((reply.status, reply.text()), (500, "internal server error"));
-    log.check_error("give both middlewares clones of one manager");
-    assert_eq!((inner.take_calls(), outer.take_calls()), (vec![], vec![]));
-}
-
 /// ST-7: sessions of different names live side by side, each with a cookie and data of its own.
 #[tokio::test]
 async fn named_sessions_do_not_see_each_other() {

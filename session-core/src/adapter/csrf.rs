@@ -73,7 +73,7 @@ impl CsrfConfig {
     }
 
     fn is_of_this_site<'r>(&self, header: &impl Fn(&str) -> Option<&'r [u8]>) -> bool {
-        let origin = header("origin").map(|origin| origin.to_ascii_lowercase());
+        let origin = header("origin").map(<[u8]>::to_ascii_lowercase);
         let is_trusted = origin.as_deref().is_some_and(|origin| {
             let mut trusted = self.trusted_origins.iter();
             trusted.any(|trusted| trusted.as_bytes() == origin)

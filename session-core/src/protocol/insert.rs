@@ -28,8 +28,17 @@ pub(super) async fn create(
         login.apply(&mut record);
     }
     record.begin_absolute(io.now(), io.policy().lifetime);
-    let created = insert(io, &record, io.policy().cap).await?;
-    Ok(Outcome::stored(created, ClientChange::Send, Done::Created))
+    match insert(io, &record, io.policy().cap).await? {
+        Inserted::Saved(created) => Ok(Outcome::stored(created, ClientChange::Send, Done::Created)),
+        Inserted::EndedMeanwhile => Err(ended_meanwhile()),
+    }
+}
+
+/// What became of a record under a fresh id.
+pub(super) enum Inserted {
+    Saved(Arc<LiveSession>),
+    /// Somebody ended all sessions of the user on purpose, and met its entry before the record was there.
+    EndedMeanwhile,
 }
 
 /// Saves `record` under a fresh id, and returns where it lives now. The id is in the index of the record's user before
@@ -37,12 +46,12 @@ pub(super) async fn create(
 ///
 /// If something lies under the id, it is left alone and another id drawn. Chance never does that to 256 bits. Another
 /// login at its cap does, when it ends the session of our entry before our record is there. Whoever ended all of the
-/// user's sessions at that moment meant this one too: then the login fails.
+/// user's sessions at that moment meant this one too: then no other is drawn.
 pub(super) async fn insert(
     io: &mut Io<'_>,
     record: &LiveRecord,
     cap: Option<Cap>,
-) -> Result<Arc<LiveSession>, Error> {
+) -> Result<Inserted, Error> {
     let (mut taken, mut evicted) = (0, 0);
     loop {
         let id = io.new_id()?;
@@ -62,7 +71,7 @@ pub(super) async fn insert(
         }
         let saved = io.save(&session.key, session.to_record(), Expect::Absent);
         let current = match saved.await? {
-            SaveOutcome::Saved => return Ok(session),
+            SaveOutcome::Saved => return Ok(Inserted::Saved(session)),
             SaveOutcome::Conflict(current) => current,
             SaveOutcome::Missing => return Err(broken_contract()),
         };
@@ -71,7 +80,7 @@ pub(super) async fn insert(
         }
         match ended_by(current.as_deref()) {
             Some(EndedBy::Cap | EndedBy::Expiry) => evicted += 1,
-            Some(_) => return Err(ended_meanwhile()),
+            Some(_) => return Ok(Inserted::EndedMeanwhile),
             None => taken += 1,
         }
         if taken == MAX_DRAWS {

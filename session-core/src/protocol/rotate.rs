@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use super::found::{LiveSession, StoredSession};
-use super::insert::{ended_by, ended_meanwhile, insert};
+use super::insert::{Inserted, ended_by, ended_meanwhile, insert};
 use super::io::{Io, MAX_CONFLICTS, MAX_ERRORS, Wait, too_many_conflicts};
 use super::outcome::{ClientChange, Outcome};
 use super::wishes::Wishes;
@@ -74,7 +74,10 @@ pub(super) async fn rotate(
     if record.ends_at(io.policy().lifetime) <= io.now() {
         return Ok(Rotated::Lost(None));
     }
-    let mut new = insert(io, &record, cap).await?;
+    let mut new = match insert(io, &record, cap).await? {
+        Inserted::Saved(new) => new,
+        Inserted::EndedMeanwhile => return ended_by_others(wishes),
+    };
     let (mut errors, mut conflicts) = (0, 0);
     // Saving our tombstone failed with an unknown outcome: the store may have written it, or may still do so.
     let mut may_land = false;
@@ -143,13 +146,21 @@ pub(super) async fn rotate(
                         let by = ended_by(ended.as_ref());
                         return match by {
                             Some(EndedBy::Cap | EndedBy::Expiry) | None => Ok(Rotated::Lost(None)),
-                            Some(_) if wishes.login.is_none() => Ok(Rotated::Lost(None)),
-                            Some(_) => Err(ended_meanwhile()),
+                            Some(_) => ended_by_others(wishes),
                         };
                     }
                 }
             }
         }
+    }
+}
+
+/// What it comes to that all sessions of the user were ended on purpose before the new id was the session's. A login
+/// fails visibly. A mere rotation has lost, as any other commit has that meets the end of its session.
+fn ended_by_others(wishes: &Wishes) -> Result<Rotated, Error> {
+    match wishes.login {
+        Some(_) => Err(ended_meanwhile()),
+        None => Ok(Rotated::Lost(None)),
     }
 }
 

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use session_core::Session;
 use session_core::adapter::CookieHeaders;
 use session_core::store::{DecodeError, StoreError};
+use session_core::{ErrorKind, Main, Session, SessionManager};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::scene::{Response, SECRET, Scene, config};
+use crate::scene::{MapStore, Response, SECRET, Scene, config};
 
 /// Writes down everything that is traced, at every level.
 #[derive(Clone, Default)]
@@ -245,4 +245,26 @@ async fn nothing_is_shown_under_the_lock() {
         let times = LOOKED_AT.take().map(|(_, times)| times);
         assert_eq!(times, Some(1), "change {at}");
     }
+}
+
+/// ST-7: an inner middleware of another manager is an error that says what to change, and so does the log.
+#[test]
+fn an_inner_middleware_of_another_manager_is_told() {
+    capture();
+    take_lines();
+    let manager = || SessionManager::new(config().build().unwrap(), MapStore::default());
+    let outer = manager();
+    let sessions = outer.enter::<Main>(None, "/").unwrap().unwrap();
+    let again = outer.enter::<Main>(Some(&sessions), "/");
+    assert!(again.unwrap().is_none(), "the outer one is at work");
+    assert_eq!(take_lines(), [""; 0]);
+    let error = manager().enter::<Main>(Some(&sessions), "/").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DuplicateName);
+    let advice = "give both middlewares clones of one manager";
+    assert!(error.to_string().contains(advice), "{error}");
+    let lines = take_lines();
+    assert!(
+        matches!(&lines[..], [line] if line.starts_with("ERROR session") && line.contains(advice)),
+        "{lines:?}"
+    );
 }

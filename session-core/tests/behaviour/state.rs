@@ -264,8 +264,18 @@ async fn the_payload_limit_keeps_the_old_data() {
             );
         })
         .await;
+    // As much as the limit is no more than the limit.
+    let just_fits = "x".repeat(100 - r#"{"n":1,"text":""}"#.len());
+    let response = scene
+        .request(|session| session.set("text", &just_fits).unwrap())
+        .await;
+    assert!(response.error.is_none(), "{:?}", response.error);
     // A smaller limit after a deployment doesn't lock anybody in.
     scene.reconfigure(config().payload_limit(50));
+    let response = scene
+        .request(|session| session.set("text", just_fits.to_uppercase()).unwrap())
+        .await;
+    assert!(response.error.is_none(), "{:?}", response.error);
     scene
         .request(|session| {
             session.set("text", "x".repeat(60)).unwrap();

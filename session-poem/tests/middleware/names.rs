@@ -1,7 +1,7 @@
 //! ST-7: several middlewares around one request.
 
 use poem::{EndpointExt as _, Route, handler};
-use session_conformance::adapter::{Call, SpyStore};
+use session_conformance::adapter::SpyStore;
 use session_poem::{InnerError, Session, SessionEndpoint, SessionMiddleware};
 
 use crate::log::Log;
@@ -76,32 +76,6 @@ async fn an_error_that_passed_one_middleware_becomes_an_answer_at_the_other() {
     assert!(reply.session_cookie().is_some(), "{reply:?}");
     assert_eq!(reply.all("set-cookie").len(), 1, "{reply:?}");
     assert_eq!(reply.all("vary"), ["Cookie"]);
-}
-
-/// ST-7: the same middleware twice is one session, which the outer one loads and commits.
-#[tokio::test]
-async fn an_identical_middleware_twice_works_once() {
-    let store = SpyStore::default();
-    let sessions = sessions(&store);
-    let routes = Route::new().at("/", become_eve).with(sessions.clone());
-    let reply = Visitor::new(routes.with(sessions)).get("/").await;
-    reply.check(200, "done");
-    assert!(reply.session_cookie().is_some(), "there is exactly one");
-    assert_eq!(reply.all("vary"), ["Cookie"]);
-    assert_eq!(store.take_calls(), [Call::Create]);
-}
-
-/// ST-7: an inner middleware with a store of its own would never use it. That is an error at the first request, and the
-/// log says what to change.
-#[tokio::test]
-async fn a_middleware_of_another_manager_is_an_error() {
-    let (inner, outer) = (SpyStore::default(), SpyStore::default());
-    let routes = Route::new().at("/", become_eve).with(sessions(&inner));
-    let mut visitor = Visitor::new(routes.with(sessions(&outer)));
-    let log = Log::capture();
-    visitor.get("/").await.check(500, "internal server error");
-    log.check_error("give both middlewares clones of one manager");
-    assert_eq!((inner.take_calls(), outer.take_calls()), (vec![], vec![]));
 }
 
 /// ST-7: two sessions can't share a cookie. That is an error at once, before either of them is touched, and the

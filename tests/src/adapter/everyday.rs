@@ -6,6 +6,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::Call;
 use super::harness::{AdapterHarness, Scene, config};
 use super::races::Race;
 use super::visitor::{Reply, Visitor};
@@ -212,17 +213,16 @@ pub async fn values_move_in_one_step(harness: &impl AdapterHarness) {
     ] {
         ada.check(line, "", 422, refusal.clone()).await;
     }
-    let mut requests = JoinSet::new();
-    for n in 0..30 {
-        let mut browser = race.next(&ada);
-        let line = match n % 3 {
-            0 => "POST /api/move/b/a?n=1",
-            _ => "POST /api/move/a/b?n=2",
-        };
-        requests.spawn(async move { browser.send(line, "").await.status });
+    let gate = race.hold(Call::Update);
+    let lines = (0..30).map(|n| match n % 3 {
+        0 => "POST /api/move/b/a?n=1".to_owned(),
+        _ => "POST /api/move/a/b?n=2".to_owned(),
+    });
+    let requests = race.start_all(&ada, lines, "", &gate).await;
+    gate.open();
+    for reply in requests.join_all().await {
+        assert_eq!(reply.status, 200, "{reply:?}");
     }
-    let statuses = requests.join_all().await;
-    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     let values = json!({"a": 40, "b": 60, "n": 0, "text": "3"});
     assert_eq!(ada.values().await, values);
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use session_core::{SessionConfig, SessionConfigBuilder};
+use session_core::{SessionConfig, SessionConfigBuilder, SessionManager};
 
 use super::visitor::Visitor;
 use super::{SpyStore, TestClock};
@@ -26,6 +26,14 @@ pub trait AdapterHarness: Send + Sync {
         store: SpyStore,
         config: SessionConfig,
         clock: TestClock,
+    ) -> impl Future<Output = SocketAddr> + Send;
+
+    /// Starts a server as [`start`](Self::start) does, with two session middlewares of one name: that of `outer`, and
+    /// directly inside it that of `inner`. Both have the application's error hook.
+    fn start_nested(
+        &self,
+        outer: SessionManager,
+        inner: SessionManager,
     ) -> impl Future<Output = SocketAddr> + Send;
 
     /// How often each race is run; every overlap is forced, so that a few rounds find what many find.

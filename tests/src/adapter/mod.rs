@@ -80,6 +80,8 @@ macro_rules! __adapter_checks {
             an_excluded_path_has_no_session
             an_optional_session_is_missing_only_without_the_middleware
             a_stream_uses_the_session
+            a_middleware_inside_itself_is_one_session
+            an_inner_middleware_of_another_manager_is_an_error
 
             a_forged_cookie_asks_nothing
             a_similar_name_is_another_cookie

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::harness::{AdapterHarness, Scene, config};
-use super::{Call, Mood, SECRET};
-use session_core::SessionConfig;
+use super::visitor::Visitor;
+use super::{Call, Mood, SECRET, SpyStore};
+use session_core::{SessionConfig, SessionManager};
 
 /// CM-1, CK-9: a handler that doesn't ask for its session costs no store call, and its answer has no header
 /// of ours, whatever cookie came.
@@ -127,4 +128,43 @@ pub async fn a_stream_uses_the_session(harness: &impl AdapterHarness) {
     assert_eq!(scene.store.take_calls(), [Call::Load; 2]);
     let longest = ada.send("GET /api/stream?n=1000", "").await;
     assert_eq!(longest.text().lines().last(), Some("chunk 999"));
+}
+
+/// ST-7: the same middleware twice is one session, which is loaded and committed once.
+pub async fn a_middleware_inside_itself_is_one_session(harness: &impl AdapterHarness) {
+    let store = SpyStore::default();
+    let sessions = manager(&store);
+    let server = harness.start_nested(sessions.clone(), sessions).await;
+    let mut visitor = Visitor::new(server);
+    let reply = visitor.send("PUT /api/values/name", r#""Ada""#).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(reply.session_cookie().is_some(), "there is exactly one");
+    assert_eq!(reply.list("vary"), ["cookie"]);
+    assert_eq!(store.take_calls(), [Call::Create]);
+    let ada = json!({"value": "Ada", "exists": true});
+    visitor.check("GET /api/values/name", "", 200, ada).await;
+    assert_eq!(store.take_calls(), [Call::Load]);
+}
+
+/// ST-7: an inner middleware with a store of its own would never use it. That is an error at the first request, and
+/// neither store is asked for anything.
+pub async fn an_inner_middleware_of_another_manager_is_an_error(harness: &impl AdapterHarness) {
+    let (outer, inner) = (SpyStore::default(), SpyStore::default());
+    let server = harness.start_nested(manager(&outer), manager(&inner)).await;
+    let mut visitor = Visitor::new(server);
+    for line in ["PUT /api/values/n", "GET /api/untouched"] {
+        let reply = visitor.send(line, "1").await;
+        assert_eq!(
+            (reply.status, reply.json()),
+            (500, json!({"error": "internal server error"})),
+            "the answer to `{line}`, where the inner of two middlewares has another manager"
+        );
+        assert_eq!(reply.session_cookie(), None);
+    }
+    assert_eq!((outer.take_calls(), inner.take_calls()), (vec![], vec![]));
+}
+
+fn manager(store: &SpyStore) -> SessionManager {
+    let config = config().build().expect("the configuration is right");
+    SessionManager::new(config, store.clone())
 }

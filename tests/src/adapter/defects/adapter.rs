@@ -11,7 +11,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request};
 use session_conformance::adapter::{STORE_ERROR, SpyStore};
 use session_conformance::app::Answer;
-use session_core::adapter::{Finished, SessionHandle};
+use session_core::adapter::{Finished, RequestSessions, SessionHandle};
 use session_core::{Error, Main, SessionManager};
 
 use super::Defect::{self, *};
@@ -21,6 +21,8 @@ use super::extractor::{Extractor, Failure, Response};
 /// Everything that one server's requests share.
 pub(super) struct Adapter {
     pub(super) sessions: SessionManager,
+    /// Those of a second middleware inside the first.
+    pub(super) inner: Option<SessionManager>,
     /// Sessions of a store that knows nobody.
     pub(super) strangers: SessionManager,
     /// Sessions in a cookie, of the same secret and store.
@@ -40,10 +42,17 @@ impl Adapter {
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let bound = Bound::read(&head, body, self.defect).await;
-        let handle = match self.sessions.enter::<Main>(None, head.uri.path()) {
+        let path = head.uri.path();
+        let entered = match self.sessions.enter::<Main>(None, path) {
+            Ok(sessions) => sessions,
+            Err(error) => panic!("nothing is around this middleware: {error}"),
+        };
+        if let Some(refusal) = self.refusal_inside(entered.as_ref(), path) {
+            return refusal;
+        }
+        let handle = match entered {
             _ if self.has(ExcludedPathHasSession) => Some(self.sessions.handle()),
-            Ok(sessions) => sessions.map(|sessions| sessions.handle().clone()),
-            Err(error) => panic!("there is one middleware: {error}"),
+            sessions => sessions.map(|sessions| sessions.handle().clone()),
         };
         let extractor = Extractor {
             head: &head,
@@ -76,6 +85,17 @@ impl Adapter {
         let finish = async { outcome.unwrap_or_else(|panic| resume_unwind(panic)) };
         let (outcome, finished) = handle.run(finish).await;
         self.finish(outcome, &finished, handle, &head)
+    }
+
+    /// What a second middleware inside this one answers, unless it passes the request on.
+    fn refusal_inside(&self, outer: Option<&RequestSessions>, path: &str) -> Option<Response> {
+        let entered = self.inner.as_ref()?.enter::<Main>(outer, path);
+        let answer = match entered {
+            Ok(None) if self.has(RefusesItself) => Answer::error(500, "there is one already"),
+            Err(error) if !self.has(InnerManagerIsIgnored) => Answer::session_error(&error),
+            _ => return None,
+        };
+        Some(binding::respond(answer))
     }
 
     fn forgets_to_commit(&self, outcome: &std::thread::Result<Result<Response, Failure>>) -> bool {

@@ -68,6 +68,8 @@ pub(crate) enum Defect {
     AdoptsEndedIds,
     AdoptsUnknownIds,
     ExcludedPathHasSession,
+    RefusesItself,
+    InnerManagerIsIgnored,
     // Which cookie is read.
     FirstOfTwoCookies,
     BrokenNeighbourHides,
@@ -142,41 +144,64 @@ impl AdapterHarness for Harness {
             Some(Defect::LogoutLostWhenItsClientLeaves) => sessions.spawner(DropsTasks),
             _ => sessions,
         };
-        let adapter = Arc::new(Adapter {
-            sessions: sessions
-                .build()
-                .expect("every configuration of the suite can be served"),
-            strangers: SessionManager::builder(config, SpyStore::default())
-                .clock(clock.clone())
-                .build()
-                .expect("every configuration of the suite can be served"),
-            browsers: SessionManager::builder(cookies, store.clone())
-                .clock(clock)
-                .build()
-                .expect("every configuration of the suite can be served"),
+        let sessions = sessions
+            .build()
+            .expect("every configuration of the suite can be served");
+        let strangers = SessionManager::builder(config, SpyStore::default())
+            .clock(clock.clone())
+            .build()
+            .expect("every configuration of the suite can be served");
+        let browsers = SessionManager::builder(cookies, store.clone())
+            .clock(clock)
+            .build()
+            .expect("every configuration of the suite can be served");
+        serve(Adapter {
+            sessions,
+            inner: None,
+            strangers,
+            browsers,
             store,
             csrf_tokens: Mutex::default(),
             defect,
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("the listener has an address");
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let adapter = adapter.clone();
-                // A panic of the handler ends its connection, and nothing else.
-                let service = service_fn(move |request| {
-                    let answer = tokio::spawn(adapter.clone().answer(request));
-                    AbortedOnDrop(answer)
-                });
-                let connection =
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(connection);
-            }
-        });
-        address
+        })
+        .await
+    }
+
+    async fn start_nested(&self, outer: SessionManager, inner: SessionManager) -> SocketAddr {
+        let strangers = SessionManager::new(outer.config().clone(), SpyStore::default());
+        serve(Adapter {
+            sessions: outer,
+            inner: Some(inner),
+            browsers: strangers.clone(),
+            strangers,
+            store: SpyStore::default(),
+            csrf_tokens: Mutex::default(),
+            defect: self.0,
+        })
+        .await
     }
 
     fn rounds(&self) -> usize {
         10
     }
+}
+
+/// Serves the adapter on a free port.
+async fn serve(adapter: Adapter) -> SocketAddr {
+    let adapter = Arc::new(adapter);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("the listener has an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let adapter = adapter.clone();
+            // A panic of the handler ends its connection, and nothing else.
+            let service = service_fn(move |request| {
+                let answer = tokio::spawn(adapter.clone().answer(request));
+                AbortedOnDrop(answer)
+            });
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection);
+        }
+    });
+    address
 }
