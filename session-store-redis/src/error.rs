@@ -1,5 +1,6 @@
 //! What can go wrong, and what is known about the write afterwards.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ const LONGEST_TEXT: usize = 200;
 /// A store that could not be set up.
 #[derive(Debug)]
 pub struct SetupError {
-    message: &'static str,
+    message: Cow<'static, str>,
     source: Option<BoxError>,
     is_config: bool,
 }
@@ -51,9 +52,18 @@ pub struct SetupError {
 impl SetupError {
     pub(crate) fn config(message: &'static str) -> Self {
         Self {
-            message,
+            message: message.into(),
             source: None,
             is_config: true,
+        }
+    }
+
+    /// The server is there, and lacks this.
+    pub(crate) fn lacking(message: String) -> Self {
+        Self {
+            message: message.into(),
+            source: None,
+            is_config: false,
         }
     }
 
@@ -63,15 +73,20 @@ impl SetupError {
     }
 
     pub(crate) fn connection(source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        if let Some(WrongKind(message)) = source.downcast_ref() {
+            return Self::config(message);
+        }
         Self {
-            message: "Redis can't be reached, or doesn't let this client in",
-            source: Some(source.into()),
+            message: "Redis can't be reached, or doesn't let this client in".into(),
+            source: Some(source),
             is_config: false,
         }
     }
 
-    /// Whether the URL or an option is wrong, so that trying again is of no use. Otherwise the server couldn't be
-    /// reached, or refused the connection.
+    /// Whether the URL or an option is wrong, or the URL leads to another kind of server, so that trying again is of no
+    /// use. Otherwise the server couldn't be reached, refused the connection, or lacks a right or a command that the
+    /// store needs.
     pub fn is_config(&self) -> bool {
         self.is_config
     }
@@ -79,7 +94,7 @@ impl SetupError {
 
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
+        f.write_str(&self.message)
     }
 }
 
@@ -90,6 +105,18 @@ impl Error for SetupError {
             .map(|source| &**source as &(dyn Error + 'static))
     }
 }
+
+/// The server isn't of the kind that the URL says. The text names the way.
+#[derive(Debug)]
+pub(crate) struct WrongKind(pub(crate) &'static str);
+
+impl fmt::Display for WrongKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for WrongKind {}
 
 /// Why a command has no answer of use.
 #[derive(Clone, Debug)]

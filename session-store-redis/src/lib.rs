@@ -129,6 +129,7 @@ mod node;
 mod records;
 mod script;
 mod slots;
+mod start;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]
