@@ -10,6 +10,7 @@ use crate::dial::Place;
 use crate::engine::Engine;
 use crate::error::SetupError;
 use crate::node::Deadline;
+use crate::records::KeepFor;
 use crate::tls::Tls;
 use crate::{Inner, RedisStore, start};
 
@@ -163,6 +164,7 @@ impl RedisStoreBuilder {
             engine,
             key_prefix: self.key_prefix,
             timeout: self.timeout,
+            keep_for: KeepFor::by_default(),
         }))
     }
 }

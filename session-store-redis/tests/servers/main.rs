@@ -10,3 +10,4 @@
 mod cluster;
 mod common;
 mod server;
+mod start;
