@@ -16,7 +16,8 @@ use crate::node::{Deadline, Node};
 use crate::slots::{Redirection, Server, SlotMap, slot_of};
 use crate::tls::Tls;
 
-const IS_NO_CLUSTER: &str = "this server is no node of a cluster: connect with redis://, or rediss:// for TLS";
+const IS_NO_CLUSTER: &str =
+    "this server is no node of a cluster: connect with redis://, or rediss:// for TLS";
 
 /// How often one command is sent on to another node. Two are usual while slots are being moved.
 const MOST_REDIRECTIONS: usize = 5;

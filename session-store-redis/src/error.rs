@@ -50,11 +50,20 @@ pub struct SetupError {
 }
 
 impl SetupError {
+    /// The URL or an option is wrong.
     pub(crate) fn config(message: &'static str) -> Self {
         Self {
             message: message.into(),
             source: None,
             is_config: true,
+        }
+    }
+
+    /// The same, for whatever error this is because of.
+    pub(crate) fn config_because<E: Into<BoxError>>(message: &'static str) -> impl Fn(E) -> Self {
+        move |source| Self {
+            source: Some(source.into()),
+            ..Self::config(message)
         }
     }
 
@@ -65,11 +74,6 @@ impl SetupError {
             source: None,
             is_config: false,
         }
-    }
-
-    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
-        self
     }
 
     pub(crate) fn connection(source: impl Into<BoxError>) -> Self {

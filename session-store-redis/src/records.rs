@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
-use session_core::{DEFAULT_CLOCK_TOLERANCE, DEFAULT_STORE_TIMEOUT, Timestamp};
 use session_core::store::{
     Expect, Record, Replacing, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch,
     UserIndex, async_trait,
 };
+use session_core::{DEFAULT_CLOCK_TOLERANCE, DEFAULT_STORE_TIMEOUT, Timestamp};
 
 use crate::error::Failure;
 use crate::{RedisStore, script};

@@ -21,6 +21,7 @@ pub(crate) async fn check(
     let about_memory = redis::cmd("INFO").arg("memory").clone();
     let commands: Vec<_> = probes.iter().map(|(_, command)| command.clone()).collect();
     let commands = [commands, vec![about_memory]].concat();
+    let mut policy = None;
     for mut answers in engine.ask_each(&commands, deadline).await {
         let memory = answers.pop();
         let is_single = matches!(engine, Engine::Single(_));
@@ -30,8 +31,16 @@ pub(crate) async fn check(
         let names = probes.iter().map(|(name, _)| *name);
         Missing::of(names.zip(&answers)).check(key_prefix)?;
         if let Some(Ok(Value::BulkString(memory))) = memory {
-            warn_of_eviction(&String::from_utf8_lossy(&memory));
+            policy = policy.or_else(|| policy_of_eviction(&String::from_utf8_lossy(&memory)));
         }
+    }
+    if let Some(policy) = policy {
+        tracing::warn!(
+            target: "session",
+            policy,
+            "Redis evicts sessions that are alive when its memory is used up, which signs visitors out and hides \
+             sessions from their users: set maxmemory-policy noeviction"
+        );
     }
     Ok(())
 }
@@ -51,7 +60,10 @@ fn probes(key_prefix: &str) -> Vec<(&'static str, Cmd)> {
         ("zrem", &["KEY", "nobody"]),
         ("zcard", &["KEY"]),
         ("zrangebylex", &["KEY", "-", "+", "LIMIT", "0", "1"]),
-        ("evalsha", &["0000000000000000000000000000000000000000", "1", "KEY"]),
+        (
+            "evalsha",
+            &["0000000000000000000000000000000000000000", "1", "KEY"],
+        ),
         ("eval", &["return 0", "1", "KEY"]),
     ];
     let command = |(name, arguments): &(&'static str, &[&str])| {
@@ -120,19 +132,12 @@ impl Missing {
     }
 }
 
-/// Tells of a server that throws away what it is to keep, by what it says about its memory.
-fn warn_of_eviction(memory: &str) {
+/// How a server chooses what it throws away, by what it says about its memory; `None` if it keeps everything.
+fn policy_of_eviction(memory: &str) -> Option<String> {
     let value = |name: &str| memory.lines().find_map(|line| line.strip_prefix(name));
-    let policy = value("maxmemory_policy:").unwrap_or("noeviction").trim();
-    let has_bound = value("maxmemory:").is_some_and(|bytes| bytes.trim() != "0");
-    if has_bound && policy != "noeviction" {
-        tracing::warn!(
-            target: "session",
-            policy,
-            "Redis evicts sessions that are alive when its memory is used up, which signs visitors out and hides \
-             sessions from their users: set maxmemory-policy noeviction"
-        );
-    }
+    let policy = value("maxmemory_policy:")?.trim();
+    let has_bound = value("maxmemory:")?.trim() != "0";
+    (has_bound && policy != "noeviction").then(|| policy.to_owned())
 }
 
 #[cfg(test)]
@@ -165,7 +170,10 @@ mod tests {
                 "NOPERM No permissions to access a key",
                 "ACL SETUSER <user> ~shop:*",
             ),
-            ("ERR unknown command 'EVALSHA', with args beginning with: ", "name: EVALSHA"),
+            (
+                "ERR unknown command 'EVALSHA', with args beginning with: ",
+                "name: EVALSHA",
+            ),
         ] {
             let error = told(text).unwrap_err();
             assert!(error.ends_with(grant), "{text}: {error}");

@@ -1,22 +1,19 @@
 //! What a server can do to the store, and what the store leaves there.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use session_core::{SessionConfig, SessionManager, SessionRef, Timestamp};
 use session_core::store::{
     AddOutcome, Expect, IndexEntry, Record, Sample, SaveOptions, SaveOutcome, SessionStore as _,
     StoreError, StoreErrorKind, Touch, UserIndex as _, UserKey, Version,
 };
+use session_core::{SessionConfig, SessionManager, SessionRef, Timestamp};
 use session_store_redis::RedisStore;
 use session_store_redis::redis::Client;
 use session_test_servers::Redis;
 
-use crate::common::{ended, fresh_key, fresh_prefix, live, load_soon, now};
+use crate::common::{ended, fresh_key, fresh_prefix, greet_as_newer, live, load_soon, now, relay};
 
 async fn store_at(url: &str, key_prefix: &str) -> RedisStore {
     let builder = RedisStore::builder().key_prefix(key_prefix);
@@ -83,14 +80,6 @@ fn writes(redis: &Redis) -> u64 {
     calls_of(redis, "evalsha") + calls_of(redis, "eval")
 }
 
-/// How often a server has carried out this command, for a client or for a script.
-fn calls_of(redis: &Redis, command: &str) -> u64 {
-    let stats = redis.command(&["INFO", "commandstats"]);
-    let mut lines = stats.lines();
-    let calls = lines.find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-    calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
-}
-
 /// What the documentation says that a user needs is enough.
 #[tokio::test]
 async fn a_user_needs_the_commands_that_are_documented() {
@@ -139,15 +128,7 @@ async fn a_user_needs_the_commands_that_are_documented() {
 #[tokio::test]
 async fn a_server_that_cannot_compare_values_is_asked_another_way() {
     let redis = Redis::start(&[]);
-    let port = relay(redis.port(), |answer| {
-        let mut places = 1..answer.len().saturating_sub(6);
-        let version = b"version\r\n";
-        if let Some(at) = places.position(|at| answer[at..].starts_with(version)) {
-            // After the length of the version, its first digit.
-            answer[1 + at + version.len() + 4] = b'9';
-        }
-        true
-    });
+    let port = relay(redis.port(), greet_as_newer);
     let store = store_at(&format!("redis://127.0.0.1:{port}"), "session:").await;
     let before = writes(&redis);
     let (key, first, second) = (fresh_key(), live(), live());
@@ -422,13 +403,25 @@ async fn no_write_whose_answer_is_lost_is_sent_again() {
     let (key, [first, second, third, last]) = (fresh_key(), [(); 4].map(|()| live()));
     let expect = |record: &Record| SaveOptions::new(Expect::Version(record.version), now());
     // Has the server see the scripts, whose text is sent once.
-    direct.touch(&key, touch_of(first.version), now()).await.unwrap();
+    direct
+        .touch(&key, touch_of(first.version), now())
+        .await
+        .unwrap();
     direct.save(&key, live(), expect(&first)).await.unwrap();
     direct.remove(&user, &entry.key).await.unwrap();
     direct.add(&user, entry, None, now()).await.unwrap();
     direct.remove(&user, &entry.key).await.unwrap();
 
-    for write in ["set", "replace", "save", "setrange", "set of an end", "zadd", "zrem", "del"] {
+    for write in [
+        "set",
+        "replace",
+        "save",
+        "setrange",
+        "set of an end",
+        "zadd",
+        "zrem",
+        "del",
+    ] {
         // Whatever connection there was, there is one now.
         load_soon(&lossy, &key, Duration::from_secs(2)).await;
         let command = match write {
@@ -446,7 +439,10 @@ async fn no_write_whose_answer_is_lost_is_sent_again() {
                 let replaced = lossy.replace(&key, second.clone(), first.clone(), now());
                 replaced.await.map(drop)
             }
-            "save" => lossy.save(&key, third.clone(), expect(&second)).await.map(drop),
+            "save" => lossy
+                .save(&key, third.clone(), expect(&second))
+                .await
+                .map(drop),
             "setrange" => {
                 let mut touch = touch_of(third.version);
                 touch.version = last.version;
@@ -541,34 +537,4 @@ fn lossy_relay(server: u16) -> (u16, Arc<AtomicBool>) {
     let shared = loses_next.clone();
     let port = relay(server, move |_| !shared.swap(false, Ordering::SeqCst));
     (port, loses_next)
-}
-
-/// A way to a server, on which all answers are shown. Where that says no, the answer and the connection are lost.
-fn relay(server: u16, passes: impl Fn(&mut [u8]) -> bool + Send + Sync + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let passes = Arc::new(passes);
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let mut client = client.unwrap();
-            let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
-            let (mut questions, mut asked) =
-                (client.try_clone().unwrap(), server.try_clone().unwrap());
-            thread::spawn(move || io::copy(&mut questions, &mut asked));
-            let passes = passes.clone();
-            thread::spawn(move || {
-                let mut answer = [0; 4_096];
-                while let Ok(length @ 1..) = server.read(&mut answer) {
-                    let answer = &mut answer[..length];
-                    if !passes(answer) || client.write_all(answer).is_err() {
-                        break;
-                    }
-                }
-                for end in [client, server] {
-                    let _ = end.shutdown(Shutdown::Both);
-                }
-            });
-        }
-    });
-    port
 }

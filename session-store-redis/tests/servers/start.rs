@@ -9,8 +9,19 @@ use tracing::subscriber::{DefaultGuard, set_default};
 
 /// What a user needs, as the documentation has it.
 const NEEDED: [&str; 13] = [
-    "get", "getrange", "set", "setrange", "pexpire", "pttl", "del", "zadd", "zrem", "zcard",
-    "zrangebylex", "evalsha", "eval",
+    "get",
+    "getrange",
+    "set",
+    "setrange",
+    "pexpire",
+    "pttl",
+    "del",
+    "zadd",
+    "zrem",
+    "zcard",
+    "zrangebylex",
+    "evalsha",
+    "eval",
 ];
 
 async fn connect(url: &str) -> Result<RedisStore, SetupError> {
@@ -46,7 +57,11 @@ async fn a_user_who_may_not_do_enough_is_told_what_to_grant() {
     assert!(text.ends_with(" ~shop:* +evalsha +eval"), "{text}");
     allow(&redis, "~shop:*", &NEEDED);
     connect(&url).await.unwrap();
-    assert_eq!(redis.command(&["DBSIZE"]), "0", "nothing is stored to find out");
+    assert_eq!(
+        redis.command(&["DBSIZE"]),
+        "0",
+        "nothing is stored to find out"
+    );
 
     let redis = Redis::start(&["--rename-command", "EVALSHA", "hidden"]);
     let text = connect(&redis.url()).await.unwrap_err().to_string();
@@ -94,7 +109,7 @@ async fn a_server_that_evicts_is_told() {
             connect(&url).await.unwrap();
             let text = log.text();
             let says = |part: &str| text.contains(part);
-            let has_told = says("WARN session:") && says("noeviction") && says(policy);
+            let has_told = text.matches("WARN session:").count() == 1 && says(policy);
             assert_eq!(has_told, is_told && may_ask, "{bound} {policy}: {text}");
             assert!(has_told || text.is_empty(), "{text}");
         }
@@ -113,10 +128,16 @@ async fn a_server_of_another_kind_is_named() {
     for (url, way) in [
         (sentinel.url(), "RedisStoreBuilder::resolver()"),
         (as_cluster(&sentinel), "RedisStoreBuilder::resolver()"),
-        (format!("{}/3", sentinel.url()), "RedisStoreBuilder::resolver()"),
+        (
+            format!("{}/3", sentinel.url()),
+            "RedisStoreBuilder::resolver()",
+        ),
         (as_cluster(server), "connect with redis://"),
         (cluster.node(0).url(), "connect with redis-cluster://"),
-        ("redis-sentinel://127.0.0.1".to_owned(), "RedisStoreBuilder::resolver()"),
+        (
+            "redis-sentinel://127.0.0.1".to_owned(),
+            "RedisStoreBuilder::resolver()",
+        ),
         ("redis:///run/redis.sock".to_owned(), "unix:///path"),
         ("/run/redis.sock".to_owned(), "unix://"),
     ] {

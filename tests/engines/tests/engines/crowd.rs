@@ -39,7 +39,10 @@ async fn a_crowd_costs_redis_a_few_commands_each() {
         .await
         .expect("the server is behind the wire");
     let commands = crowd(Arc::new(store), &wire).await;
-    assert!((2 * INCREMENTS..=MOST_COMMANDS).contains(&commands), "{commands}");
+    assert!(
+        (2 * INCREMENTS..=MOST_COMMANDS).contains(&commands),
+        "{commands}"
+    );
 }
 
 /// CM-10: the same in statements to PostgreSQL.
@@ -58,7 +61,10 @@ async fn a_crowd_costs_postgres_a_few_statements_each() {
     let store = PostgresStore::with_table(pool, &fresh_name()).expect("the name is one");
     store.migrate().await.expect("the tables can be made");
     let statements = crowd(Arc::new(store), &wire).await;
-    assert!((2 * INCREMENTS..=MOST_STATEMENTS).contains(&statements), "{statements}");
+    assert!(
+        (2 * INCREMENTS..=MOST_STATEMENTS).contains(&statements),
+        "{statements}"
+    );
 }
 
 /// How many commands the increments cost.
@@ -82,7 +88,9 @@ async fn crowd(store: Arc<dyn SessionStore>, wire: &Wire) -> usize {
                     }
                     session.update("n", |n: Option<usize>| n.unwrap_or(0) + 1)
                 };
-                request(&manager, &cookie, work).await.expect("an increment");
+                request(&manager, &cookie, work)
+                    .await
+                    .expect("an increment");
             }
         });
     }
