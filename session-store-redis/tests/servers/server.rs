@@ -13,7 +13,7 @@ use session_store_redis::RedisStore;
 use session_store_redis::redis::Client;
 use session_test_servers::Redis;
 
-use crate::common::{ended, fresh_key, fresh_prefix, greet_as_newer, live, load_soon, now, relay};
+use crate::common::{calls_of, ended, fresh_key, fresh_prefix, greet_as_newer, live, load_soon, now, relay};
 
 async fn store_at(url: &str, key_prefix: &str) -> RedisStore {
     let builder = RedisStore::builder().key_prefix(key_prefix);
