@@ -48,35 +48,30 @@ pub(crate) async fn check(
 /// The commands that the store sends or has scripts call, by the names that the access control has for them: each so
 /// that it changes nothing. Nothing is ever stored under their keys, which lie in different slots of a cluster.
 fn probes(key_prefix: &str) -> Vec<(&'static str, Cmd)> {
-    let words: &[(&str, &[&str])] = &[
-        ("get", &["KEY"]),
-        ("getrange", &["KEY", "0", "0"]),
-        ("set", &["KEY", "", "XX", "PX", "1"]),
-        ("setrange", &["KEY", "0", ""]),
-        ("pexpire", &["KEY", "1"]),
-        ("pttl", &["KEY"]),
-        ("del", &["KEY"]),
-        ("zadd", &["KEY", "XX", "0", "nobody"]),
-        ("zrem", &["KEY", "nobody"]),
-        ("zcard", &["KEY"]),
-        ("zrangebylex", &["KEY", "-", "+", "LIMIT", "0", "1"]),
-        (
-            "evalsha",
-            &["0000000000000000000000000000000000000000", "1", "KEY"],
-        ),
-        ("eval", &["return 0", "1", "KEY"]),
+    let commands: [(&str, &[&str]); 11] = [
+        ("get", &[]),
+        ("getrange", &["0", "0"]),
+        ("set", &["", "XX", "PX", "1"]),
+        ("setrange", &["0", ""]),
+        ("pexpire", &["1"]),
+        ("pttl", &[]),
+        ("del", &[]),
+        ("zadd", &["XX", "0", "nobody"]),
+        ("zrem", &["nobody"]),
+        ("zcard", &[]),
+        ("zrangebylex", &["-", "+", "LIMIT", "0", "1"]),
     ];
-    let command = |(name, arguments): &(&'static str, &[&str])| {
-        let mut command = redis::cmd(&name.to_uppercase());
-        for argument in *arguments {
-            match *argument {
-                "KEY" => command.arg(format!("{key_prefix}start:{name}")),
-                other => command.arg(other),
-            };
-        }
-        (*name, command)
-    };
-    words.iter().map(command).collect()
+    let scripts = [("evalsha", "of no script"), ("eval", "return 0")];
+    let key = |name: &str| format!("{key_prefix}start:{name}");
+    let commands = commands.map(|(name, arguments)| {
+        let command = redis::cmd(name).arg(key(name)).arg(arguments).clone();
+        (name, command)
+    });
+    let scripts = scripts.map(|(name, script)| {
+        let command = redis::cmd(name).arg(script).arg(1).arg(key(name)).clone();
+        (name, command)
+    });
+    commands.into_iter().chain(scripts).collect()
 }
 
 fn is_redirection(answer: &Result<Value, Failure>) -> bool {

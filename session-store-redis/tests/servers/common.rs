@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use session_core::store::{
-    EndedBy, FormerSession, LiveRecord, Record, RecordState, SessionData, SessionStore as _,
-    StoreError, StoreKey, Version,
+    EndedBy, FormerSession, IndexEntry, LiveRecord, Record, RecordState, SessionData,
+    SessionStore as _, StoreError, StoreKey, Touch, Version,
 };
 use session_core::{Clock as _, OsRandom, Random as _, SessionRef, SystemClock, Timestamp};
 use session_store_redis::RedisStore;
@@ -16,6 +16,29 @@ use session_test_servers::Redis;
 
 pub(crate) fn now() -> Timestamp {
     SystemClock.now()
+}
+
+pub(crate) async fn store_at(url: &str, key_prefix: &str) -> RedisStore {
+    let builder = RedisStore::builder().key_prefix(key_prefix);
+    builder.connect(url).await.unwrap()
+}
+
+pub(crate) fn touch_of(expected: Version) -> Touch {
+    Touch::new(
+        expected,
+        Version::from_bytes([1; 16]),
+        now(),
+        now().saturating_add(Duration::from_secs(1_200)),
+    )
+}
+
+pub(crate) fn entry() -> IndexEntry {
+    IndexEntry::new(
+        fresh_key(),
+        SessionRef::from_bytes([1; 16]),
+        now(),
+        now().saturating_add(Duration::from_secs(600)),
+    )
 }
 
 /// A session that lives for ten minutes.
@@ -68,6 +91,11 @@ pub(crate) fn calls_of(redis: &Redis, command: &str) -> u64 {
     let mut lines = stats.lines();
     let calls = lines.find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
     calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
+}
+
+/// How many commands and scripts that write a server has carried out. What a script calls is not counted.
+pub(crate) fn writes(redis: &Redis) -> u64 {
+    calls_of(redis, "evalsha") + calls_of(redis, "eval")
 }
 
 fn record(state: RecordState) -> Record {

@@ -5,80 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use session_core::store::{
-    AddOutcome, Expect, IndexEntry, Record, Sample, SaveOptions, SaveOutcome, SessionStore as _,
-    StoreError, StoreErrorKind, Touch, UserIndex as _, UserKey, Version,
+    AddOutcome, Expect, Sample, SaveOptions, SaveOutcome, SessionStore as _, StoreError,
+    StoreErrorKind, UserIndex as _, UserKey, Version,
 };
-use session_core::{SessionConfig, SessionManager, SessionRef, Timestamp};
+use session_core::{SessionConfig, SessionManager, Timestamp};
 use session_store_redis::RedisStore;
 use session_store_redis::redis::Client;
 use session_test_servers::Redis;
 
-use crate::common::{calls_of, ended, fresh_key, fresh_prefix, greet_as_newer, live, load_soon, now, relay};
-
-async fn store_at(url: &str, key_prefix: &str) -> RedisStore {
-    let builder = RedisStore::builder().key_prefix(key_prefix);
-    builder.connect(url).await.unwrap()
-}
-
-fn touch_of(expected: Version) -> Touch {
-    Touch::new(
-        expected,
-        Version::from_bytes([1; 16]),
-        now(),
-        now().saturating_add(Duration::from_secs(1_200)),
-    )
-}
-
-fn entry() -> IndexEntry {
-    IndexEntry::new(
-        fresh_key(),
-        SessionRef::from_bytes([1; 16]),
-        now(),
-        now().saturating_add(Duration::from_secs(600)),
-    )
-}
-
-/// CM-5: sent again, it would meet what it has stored itself. The server's own count says that it wasn't.
-#[tokio::test]
-async fn a_save_whose_answer_is_lost_is_not_sent_again() {
-    let redis = Redis::start(&[]);
-    let (port, loses_next) = lossy_relay(redis.port());
-    let store = store_at(&format!("redis://127.0.0.1:{port}"), &fresh_prefix()).await;
-    let (key, mut last) = (fresh_key(), live());
-    let created = store
-        .save(&key, last.clone(), SaveOptions::new(Expect::Absent, now()))
-        .await;
-    assert_eq!(created.unwrap(), SaveOutcome::Saved);
-    // Has the server see the script.
-    let expect = Expect::Version(last.version);
-    last = live();
-    let saved = store
-        .save(&key, last.clone(), SaveOptions::new(expect, now()))
-        .await;
-    assert_eq!(saved.unwrap(), SaveOutcome::Saved);
-
-    for _ in 0..LOSSES {
-        let before = writes(&redis);
-        loses_next.store(true, Ordering::SeqCst);
-        let expect = Expect::Version(last.version);
-        last = live();
-        let saved = store
-            .save(&key, last.clone(), SaveOptions::new(expect, now()))
-            .await;
-        assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Unknown);
-        let found = load_soon(&store, &key, Duration::from_secs(2)).await;
-        assert_eq!(found.as_ref(), Some(&last));
-        assert_eq!(writes(&redis) - before, 1);
-    }
-}
-
-/// How often an answer is lost in one test.
-const LOSSES: usize = 20;
-
-/// How many commands and scripts that write a server has carried out. What a script calls is not counted.
-fn writes(redis: &Redis) -> u64 {
-    calls_of(redis, "evalsha") + calls_of(redis, "eval")
-}
+use crate::common::{
+    ended, entry, fresh_key, fresh_prefix, greet_as_newer, live, load_soon, now, relay, store_at,
+    touch_of, writes,
+};
 
 /// What the documentation says that a user needs is enough.
 #[tokio::test]
@@ -154,7 +92,7 @@ async fn a_server_that_cannot_compare_values_is_asked_another_way() {
 async fn a_connection_that_is_lost_while_idle_is_made_again() {
     let redis = Redis::start(&[]);
     let store = store_at(&redis.url(), "session:").await;
-    for _ in 0..LOSSES {
+    for _ in 0..20 {
         assert_eq!(redis.command(&["CLIENT", "KILL", "TYPE", "normal"]), "1");
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(store.load(&fresh_key(), now()).await.unwrap(), None);
@@ -391,78 +329,6 @@ async fn expired_records_stay_as_long_as_the_configuration_says() {
     assert_eq!(store.list(&user, began).await.unwrap(), []);
 }
 
-/// CM-5: each kind of write whose answer is lost is an error of unknown outcome, and has reached the server once, by the
-/// server's own count of the command that writes.
-#[tokio::test]
-async fn no_write_whose_answer_is_lost_is_sent_again() {
-    let redis = Redis::start(&[]);
-    let (port, loses_next) = lossy_relay(redis.port());
-    let lossy = store_at(&format!("redis://127.0.0.1:{port}"), "session:").await;
-    let direct = store_at(&redis.url(), "session:").await;
-    let (user, entry) = (UserKey::of("session_id", "anna"), entry());
-    let (key, [first, second, third, last]) = (fresh_key(), [(); 4].map(|()| live()));
-    let expect = |record: &Record| SaveOptions::new(Expect::Version(record.version), now());
-    // Has the server see the scripts, whose text is sent once.
-    direct
-        .touch(&key, touch_of(first.version), now())
-        .await
-        .unwrap();
-    direct.save(&key, live(), expect(&first)).await.unwrap();
-    direct.remove(&user, &entry.key).await.unwrap();
-    direct.add(&user, entry, None, now()).await.unwrap();
-    direct.remove(&user, &entry.key).await.unwrap();
-
-    for write in [
-        "set",
-        "replace",
-        "save",
-        "setrange",
-        "set of an end",
-        "zadd",
-        "zrem",
-        "del",
-    ] {
-        // Whatever connection there was, there is one now.
-        load_soon(&lossy, &key, Duration::from_secs(2)).await;
-        let command = match write {
-            "replace" | "save" | "set of an end" => "set",
-            command => command,
-        };
-        let (calls, scripts) = (calls_of(&redis, command), writes(&redis));
-        loses_next.store(true, Ordering::SeqCst);
-        let error = match write {
-            "set" => {
-                let create = SaveOptions::new(Expect::Absent, now());
-                lossy.save(&key, first.clone(), create).await.map(drop)
-            }
-            "replace" => {
-                let replaced = lossy.replace(&key, second.clone(), first.clone(), now());
-                replaced.await.map(drop)
-            }
-            "save" => lossy
-                .save(&key, third.clone(), expect(&second))
-                .await
-                .map(drop),
-            "setrange" => {
-                let mut touch = touch_of(third.version);
-                touch.version = last.version;
-                lossy.touch(&key, touch, now()).await.map(drop)
-            }
-            "set of an end" => lossy.save(&key, ended(), expect(&last)).await.map(drop),
-            "zadd" => lossy.add(&user, entry, None, now()).await.map(drop),
-            "zrem" => lossy.remove(&user, &entry.key).await,
-            _ => lossy.delete(&key).await,
-        };
-        let error = error.expect_err(write);
-        assert_eq!(error.kind(), StoreErrorKind::Unknown, "{write}");
-        load_soon(&lossy, &key, Duration::from_secs(2)).await;
-        assert_eq!(calls_of(&redis, command) - calls, 1, "{write}");
-        assert!(writes(&redis) - scripts <= 1, "{write}");
-    }
-    assert_eq!(direct.load(&key, now()).await.unwrap(), None);
-    assert_eq!(direct.list(&user, now()).await.unwrap(), []);
-}
-
 /// While the server is away calls fail at once, and two seconds after its return they succeed.
 #[tokio::test]
 async fn a_server_that_is_back_is_used_at_once() {
@@ -529,12 +395,4 @@ async fn who_is_not_let_in_is_told_at_once() {
     let error = RedisStore::connect(&wrong).await.unwrap_err();
     assert!(!error.is_config() && !format!("{error:?}").contains("wrong@"));
     RedisStore::connect(&redis.url()).await.unwrap();
-}
-
-/// A way to a server that can lose its next answer, and the connection with it.
-fn lossy_relay(server: u16) -> (u16, Arc<AtomicBool>) {
-    let loses_next = Arc::new(AtomicBool::new(false));
-    let shared = loses_next.clone();
-    let port = relay(server, move |_| !shared.swap(false, Ordering::SeqCst));
-    (port, loses_next)
 }

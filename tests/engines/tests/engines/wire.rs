@@ -118,6 +118,13 @@ impl Scene {
         let touches = |_: Session| async { Ok(()) };
         let touched = request(&self.manager, &cookie, touches).await;
         touched.expect("a request");
+        // Where the server compares values by itself, this is the first save by a script.
+        let ends = |session: Session| async move {
+            session.logout();
+            Ok(())
+        };
+        let ended = request(&self.manager, &cookie, ends).await;
+        ended.expect("a request");
         self.wire.take();
     }
 
