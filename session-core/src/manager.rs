@@ -176,6 +176,7 @@ impl SessionManagerBuilder {
                  have: leave the number out, or use another store",
             ));
         }
+        store.keep_expired_for(config.policy().margin);
         let events = Arc::new(Events::new(clock.clone()));
         Ok(SessionManager(Arc::new(Environment {
             config,

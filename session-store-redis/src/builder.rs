@@ -9,8 +9,10 @@ use redis::{Client, RedisResult};
 use crate::dial::Place;
 use crate::engine::Engine;
 use crate::error::SetupError;
+use crate::node::Deadline;
+use crate::records::KeepFor;
 use crate::tls::Tls;
-use crate::{Inner, RedisStore};
+use crate::{Inner, RedisStore, start};
 
 /// What all keys begin with, unless another prefix is chosen.
 const DEFAULT_KEY_PREFIX: &str = "session:";
@@ -102,7 +104,7 @@ impl RedisStoreBuilder {
     pub async fn connect(self, url: &str) -> Result<RedisStore, SetupError> {
         self.check()?;
         let engine = Engine::connect(url, self.tls.clone()).await?;
-        Ok(self.build(engine))
+        self.start(engine).await
     }
 
     /// Connects to the server that a client is for. Of the client are taken the address, the login, the database, and
@@ -134,6 +136,12 @@ impl RedisStoreBuilder {
     async fn single(self, place: Place) -> Result<RedisStore, SetupError> {
         self.check()?;
         let engine = Engine::single(place, self.tls.clone()).await?;
+        self.start(engine).await
+    }
+
+    async fn start(self, engine: Engine) -> Result<RedisStore, SetupError> {
+        let deadline = Deadline::after(self.timeout);
+        start::check(&engine, &self.key_prefix, deadline).await?;
         Ok(self.build(engine))
     }
 
@@ -156,6 +164,7 @@ impl RedisStoreBuilder {
             engine,
             key_prefix: self.key_prefix,
             timeout: self.timeout,
+            keep_for: KeepFor::by_default(),
         }))
     }
 }

@@ -11,10 +11,13 @@ use futures_util::future::join_all;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, Value};
 
 use crate::dial::{Dialer, Place};
-use crate::error::{BoxError, Failure};
+use crate::error::{BoxError, Failure, Refusal, WrongKind};
 use crate::node::{Deadline, Node};
 use crate::slots::{Redirection, Server, SlotMap, slot_of};
 use crate::tls::Tls;
+
+const IS_NO_CLUSTER: &str =
+    "this server is no node of a cluster: connect with redis://, or rediss:// for TLS";
 
 /// How often one command is sent on to another node. Two are usual while slots are being moved.
 const MOST_REDIRECTIONS: usize = 5;
@@ -97,7 +100,12 @@ impl Cluster {
                 Err(error) => failure = error,
             }
         }
-        Err(failure)
+        match failure.downcast_ref::<Refusal>() {
+            Some(refusal) if refusal.text().contains("cluster support disabled") => {
+                Err(WrongKind(IS_NO_CLUSTER).into())
+            }
+            _ => Err(failure),
+        }
     }
 
     /// Sends a command to the owner of its key, and on to where that sends us.
@@ -162,6 +170,15 @@ impl Cluster {
             }
         }
         answers
+    }
+
+    pub(crate) async fn ask_each(
+        &self,
+        commands: &[Cmd],
+        deadline: Deadline,
+    ) -> Vec<Vec<Result<Value, Failure>>> {
+        let nodes: Vec<_> = self.lock().nodes.values().cloned().collect();
+        join_all(nodes.iter().map(|node| node.send_all(commands, deadline))).await
     }
 
     /// A node that gives no answer may be dead, and another one have taken its place.

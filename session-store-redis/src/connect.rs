@@ -64,7 +64,8 @@ const UNKNOWN_SCHEME: &str = "the URL of a Redis server has to begin with redis:
 const UNREADABLE: &str = "the Redis URL can't be read; special characters in a user or a password have to be \
     percent-encoded";
 
-const NO_HOST: &str = "a Redis URL has to name a host";
+const NO_HOST: &str =
+    "a Redis URL has to name a host; that of a Unix socket is unix:///path/to/socket";
 
 const NO_PASSWORD: &str =
     "a Redis URL with a user has to have a password, too: redis://user:password@host";
@@ -86,7 +87,7 @@ fn check(hosts: &str, path: &str, is_cluster: bool) -> Result<(), SetupError> {
 
 fn read(url: &str) -> Result<ConnectionInfo, SetupError> {
     url.parse()
-        .map_err(|error: redis::RedisError| SetupError::config(UNREADABLE).with_source(error))
+        .map_err(SetupError::config_because::<redis::RedisError>(UNREADABLE))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::error::{BoxError, Refusal};
+use crate::error::{BoxError, Refusal, WrongKind};
 use crate::node::LONGEST_QUEUE;
 use crate::tls::Tls;
 
@@ -26,6 +26,9 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the application may take to find out where the server is, such as from several Sentinels, of which some
 /// may be away.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+const IS_A_SENTINEL: &str = "this server is a Sentinel, which keeps no sessions: ask it for the master, with \
+    RedisStoreBuilder::resolver()";
 
 /// When an idle connection is probed. Firewalls forget connections that are idle for minutes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -145,51 +148,53 @@ where
         answers = connection.send_packed_commands(&first, 0, first.len()) => answers?,
         () = &mut driver => return Err("the server has closed the connection".into()),
     };
-    let mut compares = false;
+    // It is the last answer that counts here: a Sentinel may not know the commands before it.
+    let about = answers.last().cloned().unwrap_or(Value::Nil);
+    if value_of(&about, "mode") == Some("sentinel") {
+        return Err(WrongKind(IS_A_SENTINEL).into());
+    }
     for answer in answers {
-        match answer {
-            Value::ServerError(error) => {
-                let refusal = Refusal::from(error);
-                // Some that stand in for servers don't know `HELLO`.
-                if !refusal.is_unknown_command() {
-                    return Err(refusal.into());
-                }
+        if let Value::ServerError(error) = answer {
+            let refusal = Refusal::from(error);
+            // Some that stand in for servers don't know `HELLO`.
+            if !refusal.is_unknown_command() {
+                return Err(refusal.into());
             }
-            answer => compares |= is_of_comparing(&answer),
         }
     }
     Ok(Dialed {
         connection,
-        compares,
+        compares: is_of_comparing(&about),
         driver,
     })
 }
 
-/// Whether an answer to `HELLO` is of a server that knows `SET … IFEQ`: Valkey from 8.1 on, or Redis from 8.4 on. Names
-/// and values alternate in it.
-fn is_of_comparing(answer: &Value) -> bool {
-    let Value::Array(words) = answer else {
-        return false;
-    };
-    let value = |name: &str| {
-        let mut pairs = words.chunks_exact(2);
-        pairs.find_map(|pair| match pair {
-            [Value::BulkString(key), Value::BulkString(value)] if key == name.as_bytes() => {
-                std::str::from_utf8(value).ok()
-            }
-            _ => None,
-        })
-    };
-    let version = value("version").unwrap_or_default();
+/// Whether an answer to `HELLO` is of a server that knows `SET … IFEQ`: Valkey from 8.1 on, or Redis from 8.4 on.
+fn is_of_comparing(about: &Value) -> bool {
+    let version = value_of(about, "version").unwrap_or_default();
     let mut numbers = version.split('.').map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
         return false;
     };
-    match value("server") {
+    match value_of(about, "server") {
         Some("valkey") => (major, minor) >= (8, 1),
         Some("redis") => (major, minor) >= (8, 4),
         _ => false,
     }
+}
+
+/// What an answer to `HELLO` says under this name. Names and values alternate in it.
+fn value_of<'a>(about: &'a Value, name: &str) -> Option<&'a str> {
+    let Value::Array(words) = about else {
+        return None;
+    };
+    let mut pairs = words.chunks_exact(2);
+    pairs.find_map(|pair| match pair {
+        [Value::BulkString(key), Value::BulkString(value)] if key == name.as_bytes() => {
+            std::str::from_utf8(value).ok()
+        }
+        _ => None,
+    })
 }
 
 #[cfg(test)]

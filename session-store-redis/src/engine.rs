@@ -45,6 +45,18 @@ impl Engine {
         }
     }
 
+    /// Sends these commands to each server that is known, wherever their keys are.
+    pub(crate) async fn ask_each(
+        &self,
+        commands: &[Cmd],
+        deadline: Deadline,
+    ) -> Vec<Vec<Result<Value, Failure>>> {
+        match self {
+            Self::Single(node) => vec![node.send_all(commands, deadline).await],
+            Self::Cluster(cluster) => cluster.ask_each(commands, deadline).await,
+        }
+    }
+
     /// Sends a command about this key.
     pub(crate) async fn call(
         &self,

@@ -1,5 +1,6 @@
 //! What can go wrong, and what is known about the write afterwards.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -43,35 +44,53 @@ const LONGEST_TEXT: usize = 200;
 /// A store that could not be set up.
 #[derive(Debug)]
 pub struct SetupError {
-    message: &'static str,
+    message: Cow<'static, str>,
     source: Option<BoxError>,
     is_config: bool,
 }
 
 impl SetupError {
+    /// The URL or an option is wrong.
     pub(crate) fn config(message: &'static str) -> Self {
         Self {
-            message,
+            message: message.into(),
             source: None,
             is_config: true,
         }
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
-        self
+    /// The same, for whatever error this is because of.
+    pub(crate) fn config_because<E: Into<BoxError>>(message: &'static str) -> impl Fn(E) -> Self {
+        move |source| Self {
+            source: Some(source.into()),
+            ..Self::config(message)
+        }
     }
 
-    pub(crate) fn connection(source: impl Into<BoxError>) -> Self {
+    /// The server is there, and lacks this.
+    pub(crate) fn lacking(message: String) -> Self {
         Self {
-            message: "Redis can't be reached, or doesn't let this client in",
-            source: Some(source.into()),
+            message: message.into(),
+            source: None,
             is_config: false,
         }
     }
 
-    /// Whether the URL or an option is wrong, so that trying again is of no use. Otherwise the server couldn't be
-    /// reached, or refused the connection.
+    pub(crate) fn connection(source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        if let Some(WrongKind(message)) = source.downcast_ref() {
+            return Self::config(message);
+        }
+        Self {
+            message: "Redis can't be reached, or doesn't let this client in".into(),
+            source: Some(source),
+            is_config: false,
+        }
+    }
+
+    /// Whether the URL or an option is wrong, or the URL leads to another kind of server, so that trying again is of no
+    /// use. Otherwise the server couldn't be reached, refused the connection, or lacks a right or a command that the
+    /// store needs.
     pub fn is_config(&self) -> bool {
         self.is_config
     }
@@ -79,7 +98,7 @@ impl SetupError {
 
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
+        f.write_str(&self.message)
     }
 }
 
@@ -90,6 +109,18 @@ impl Error for SetupError {
             .map(|source| &**source as &(dyn Error + 'static))
     }
 }
+
+/// The server isn't of the kind that the URL says. The text names the way.
+#[derive(Debug)]
+pub(crate) struct WrongKind(pub(crate) &'static str);
+
+impl fmt::Display for WrongKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for WrongKind {}
 
 /// Why a command has no answer of use.
 #[derive(Clone, Debug)]

@@ -80,14 +80,20 @@
 //! A script does what is left: a record of more than 4 KiB, one that has expired by our clock and is still there, and a
 //! tombstone where memory is used up.
 //!
+//! Connecting costs one trip more than the greeting: each server is asked whether the user may do all this, by commands
+//! that change nothing, under keys where nothing lies, and whether it evicts. A store that couldn't work isn't given out;
+//! the error says what to grant. A Redis that evicts is a warning in the log.
+//!
 //! A user of Redis's access control needs `get`, `getrange`, `set`, `setrange`, `pexpire`, `pttl`, `del`, `zadd`, `zrem`,
 //! `zcard`, `zrangebylex`, `evalsha`, `eval` on keys that begin with the prefix; for a numbered database `select`, and for
-//! a cluster `cluster|slots` and `asking`.
+//! a cluster `cluster|slots` and `asking`. Scripts are needed on every version. With `info` the store notices eviction;
+//! without it nothing is said.
 //!
 //! # Expiry
 //!
-//! A record's own expiry decides, by the clock of the server that asks. Redis removes a record a minute after it,
-//! without any sweeping. The index of a user's sessions goes a minute after the last of them has expired.
+//! A record's own expiry decides, by the clock of the server that asks. Redis removes a record some time after it,
+//! without any sweeping, and the index of a user's sessions some time after the last of them has expired: the clock
+//! tolerance and the store timeout of the sessions' configuration, 65 seconds by default.
 //!
 //! # What Redis takes away
 //!
@@ -129,6 +135,7 @@ mod node;
 mod records;
 mod script;
 mod slots;
+mod start;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]
@@ -149,6 +156,7 @@ use crate::engine::Engine;
 use crate::error::Failure;
 pub use crate::error::SetupError;
 use crate::node::Deadline;
+use crate::records::KeepFor;
 use crate::script::Script;
 
 /// Sessions in Redis. Cloning is cheap, and clones share the connections, which end with the last of them.
@@ -159,6 +167,7 @@ struct Inner {
     engine: Engine,
     key_prefix: String,
     timeout: Duration,
+    keep_for: KeepFor,
 }
 
 impl RedisStore {
@@ -169,7 +178,8 @@ impl RedisStore {
     /// Special characters in user and password are percent-encoded. Not all nodes of a cluster have to be named.
     ///
     /// # Errors
-    /// The URL is wrong, or the server can't be reached or doesn't let us in.
+    /// The URL is wrong or leads to a server of another kind, or the server can't be reached, doesn't let us in, or
+    /// doesn't let this user do what the store needs. The error says what to change or to grant.
     pub async fn connect(url: &str) -> Result<Self, SetupError> {
         Self::builder().connect(url).await
     }

@@ -1,19 +1,26 @@
 //! The records: the contract of `SessionStore` in terms of commands.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use redis::{Cmd, Value};
-use session_core::Timestamp;
 use session_core::store::{
     Expect, Record, Replacing, SaveOptions, SaveOutcome, SessionStore, StoreError, StoreKey, Touch,
     UserIndex, async_trait,
 };
+use session_core::{DEFAULT_CLOCK_TOLERANCE, DEFAULT_STORE_TIMEOUT, Timestamp};
 
 use crate::error::Failure;
 use crate::{RedisStore, script};
 
-/// How much longer than a record lives Redis keeps it, in milliseconds. A record's own expiry decides when it is
-/// missing, by the clock of the server that asks; Redis is only to remove it some time after that. It counts from the
-/// clock of the server that saved, so that it must not be early for one whose clock is behind.
-const MARGIN_MILLIS: u64 = 60_000;
+/// How much longer than a record lives Redis keeps it for those who use the store without a `SessionManager`, which
+/// would say it: the default clock tolerance and store timeout.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "it is a minute and some seconds"
+)]
+const DEFAULT_MARGIN_MILLIS: u64 =
+    (DEFAULT_CLOCK_TOLERANCE.as_millis() + DEFAULT_STORE_TIMEOUT.as_millis()) as u64;
 
 /// The longest that Redis is asked to keep something. Redis refuses times at which its clock, a signed number, would
 /// overflow; this leaves a thousandfold of room.
@@ -55,7 +62,7 @@ impl SessionStore for RedisStore {
     ) -> Result<SaveOutcome, StoreError> {
         let name = self.record_key(key);
         if options.expect == Expect::Absent {
-            let mut command = set(&name, &record.encode(), &record, options.now);
+            let mut command = self.set(&name, &record.encode(), &record, options.now);
             match self.call(&name, command.arg("NX")).await {
                 Ok(Value::Okay) => return Ok(SaveOutcome::Saved),
                 // Something lies there, which may have expired.
@@ -106,11 +113,15 @@ impl SessionStore for RedisStore {
             touch.expected.as_bytes().as_slice(),
             &touched_bytes(&touch),
             now.as_unix_millis(),
-            lifetime_millis(touch.expires_at, now),
+            self.lifetime_millis(touch.expires_at, now),
         );
         let key = self.record_key(key);
         let answer = self.run(&script::TOUCH, &key, arguments).await?;
         outcome(&answer)
+    }
+
+    fn keep_expired_for(&self, margin: Duration) {
+        self.0.keep_for.extend(margin);
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
@@ -133,7 +144,7 @@ impl RedisStore {
         let arguments = (
             record.encode(),
             now.as_unix_millis(),
-            lifetime_millis(record.expires_at, now),
+            self.lifetime_millis(record.expires_at, now),
             expected,
         );
         outcome(&self.run(&script::SAVE, name, arguments).await?)
@@ -156,7 +167,7 @@ impl RedisStore {
         if old.len() > LONGEST_COMPARED {
             return Ok(None);
         }
-        let mut command = set(name, &new, record, now);
+        let mut command = self.set(name, &new, record, now);
         command.arg("IFEQ").arg(&old).arg("GET");
         let found = match self.call(name, &command).await {
             Ok(Value::BulkString(found)) => found,
@@ -182,14 +193,49 @@ impl RedisStore {
             Some(SaveOutcome::Conflict(Some(Box::new(current))))
         })
     }
+
+    /// The command that puts these bytes of a record under a key, whatever lies there.
+    fn set(&self, name: &str, bytes: &[u8], record: &Record, now: Timestamp) -> Cmd {
+        let mut command = redis::cmd("SET");
+        let lifetime = self.lifetime_millis(record.expires_at, now);
+        command.arg(name).arg(bytes).arg("PX").arg(lifetime);
+        command
+    }
+
+    /// For how long Redis keeps what expires then.
+    pub(crate) fn lifetime_millis(&self, expires_at: Timestamp, now: Timestamp) -> u64 {
+        self.0.keep_for.lifetime_millis(expires_at, now)
+    }
 }
 
-/// The command that puts these bytes of a record under a key, whatever lies there.
-fn set(name: &str, bytes: &[u8], record: &Record, now: Timestamp) -> Cmd {
-    let mut command = redis::cmd("SET");
-    let lifetime = lifetime_millis(record.expires_at, now);
-    command.arg(name).arg(bytes).arg("PX").arg(lifetime);
-    command
+/// How much longer than a record lives Redis keeps it, in milliseconds. A record's own expiry decides when it is
+/// missing, by the clock of the server that asks; Redis is only to remove it some time after that. It counts from the
+/// clock of the server that saved, so that it must not be early for one whose clock is behind, nor for one that asks
+/// with an earlier time.
+pub(crate) struct KeepFor(AtomicU64);
+
+impl KeepFor {
+    /// As long as the default configuration of sessions needs.
+    pub(crate) fn by_default() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Of several sessions' configurations on one store the longest counts.
+    fn extend(&self, margin: Duration) {
+        let millis = u64::try_from(margin.as_millis()).unwrap_or(LONGEST_MILLIS);
+        self.0.fetch_max(millis, Ordering::Relaxed);
+    }
+
+    fn lifetime_millis(&self, expires_at: Timestamp, now: Timestamp) -> u64 {
+        let margin = match self.0.load(Ordering::Relaxed) {
+            0 => DEFAULT_MARGIN_MILLIS,
+            margin => margin,
+        };
+        let left = expires_at
+            .as_unix_millis()
+            .saturating_sub(now.as_unix_millis());
+        left.saturating_add(margin).min(LONGEST_MILLIS)
+    }
 }
 
 /// What a `GET` has found.
@@ -201,14 +247,6 @@ fn loaded(answer: &Value, now: Timestamp) -> Result<Option<Record>, StoreError> 
     };
     let record = Record::decode(bytes)?;
     Ok((!record.is_expired(now)).then_some(record))
-}
-
-/// For how long Redis keeps what expires then.
-pub(crate) fn lifetime_millis(expires_at: Timestamp, now: Timestamp) -> u64 {
-    let left = expires_at
-        .as_unix_millis()
-        .saturating_sub(now.as_unix_millis());
-    left.saturating_add(MARGIN_MILLIS).min(LONGEST_MILLIS)
 }
 
 /// The bytes of a record that a touch changes, as [`Record::encode`] lays them out.
@@ -250,9 +288,13 @@ mod tests {
 
     #[test]
     fn redis_keeps_a_record_a_little_longer_than_it_lives() {
-        assert_eq!(lifetime_millis(time(5_000), time(2_000)), 63_000);
-        assert_eq!(lifetime_millis(time(2_000), time(5_000)), MARGIN_MILLIS);
-        let longest = lifetime_millis(Timestamp::MAX, time(0));
+        let kept = KeepFor::by_default();
+        assert_eq!(kept.lifetime_millis(time(5_000), time(2_000)), 68_000);
+        kept.extend(Duration::from_secs(9));
+        assert_eq!(kept.lifetime_millis(time(5_000), time(2_000)), 12_000);
+        kept.extend(Duration::from_secs(6));
+        assert_eq!(kept.lifetime_millis(time(2_000), time(5_000)), 9_000);
+        let longest = kept.lifetime_millis(Timestamp::MAX, time(0));
         assert_eq!(longest, LONGEST_MILLIS);
         let latest_clock = Timestamp::MAX.as_unix_millis();
         assert!(i64::try_from(longest + latest_clock).is_ok());

@@ -27,11 +27,9 @@ impl Tls {
         let unreadable = "the root certificates are no certificates in PEM";
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate =
-                certificate.map_err(|error| SetupError::config(unreadable).with_source(error))?;
-            roots
-                .add(certificate)
-                .map_err(|error| SetupError::config(unreadable).with_source(error))?;
+            let certificate = certificate.map_err(SetupError::config_because(unreadable))?;
+            let added = roots.add(certificate);
+            added.map_err(SetupError::config_because(unreadable))?;
         }
         if roots.is_empty() {
             return Err(SetupError::config(unreadable));
@@ -43,17 +41,16 @@ impl Tls {
     pub(crate) fn identify(&mut self, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), SetupError> {
         let unreadable = "the client's certificates or its private key can't be read as PEM";
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain_pem).collect();
-        let chain = chain.map_err(|error| SetupError::config(unreadable).with_source(error))?;
+        let chain = chain.map_err(SetupError::config_because(unreadable))?;
         let key = PrivateKeyDer::from_pem_slice(key_pem)
-            .map_err(|error| SetupError::config(unreadable).with_source(error))?;
+            .map_err(SetupError::config_because(unreadable))?;
         self.client = Some(Arc::new((chain, key)));
         Ok(())
     }
 
     pub(crate) fn expect_name(&mut self, name: String) -> Result<(), SetupError> {
-        let name = ServerName::try_from(name).map_err(|error| {
-            SetupError::config("the name of the servers' certificates is none").with_source(error)
-        })?;
+        let none = "the name of the servers' certificates is none";
+        let name = ServerName::try_from(name).map_err(SetupError::config_because(none))?;
         self.server_name = Some(name);
         Ok(())
     }
@@ -89,13 +86,13 @@ impl Tls {
         let unusable = "rustls can't use the certificates";
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| SetupError::config(unusable).with_source(error))?
+            .map_err(SetupError::config_because(unusable))?
             .with_root_certificates(roots);
         let config = match &self.client {
             None => builder.with_no_client_auth(),
             Some(client) => builder
                 .with_client_auth_cert(client.0.clone(), client.1.clone_key())
-                .map_err(|error| SetupError::config(unusable).with_source(error))?,
+                .map_err(SetupError::config_because(unusable))?,
         };
         Ok(self.config.get_or_init(|| Arc::new(config)).clone())
     }
@@ -108,9 +105,9 @@ fn roots_of_the_system() -> Result<RootCertStore, SetupError> {
     if !roots.is_empty() {
         return Ok(roots);
     }
-    let error = SetupError::config("this system has no root certificates that TLS could trust");
+    let none = "this system has no root certificates that TLS could trust";
     Err(match found.errors.into_iter().next() {
-        Some(source) => error.with_source(source),
-        None => error,
+        Some(source) => SetupError::config_because(none)(source),
+        None => SetupError::config(none),
     })
 }

@@ -11,7 +11,6 @@ use session_core::store::{
 use session_core::{SessionRef, Timestamp};
 
 use crate::error::Failure;
-use crate::records::lifetime_millis;
 use crate::{RedisStore, script};
 
 /// How many more members a sample reads than it is to have: some may be there twice, or have expired.
@@ -37,7 +36,7 @@ impl UserIndex for RedisStore {
             &time_bytes(entry.expires_at),
             now.as_unix_millis(),
             cap.map_or_else(String::new, |cap| cap.to_string()),
-            lifetime_millis(entry.expires_at, now),
+            self.lifetime_millis(entry.expires_at, now),
         );
         let name = self.user_key(user);
         match self.run(&script::ADD, &name, arguments).await? {

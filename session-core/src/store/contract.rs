@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -137,6 +138,17 @@ pub trait SessionStore: Send + Sync + 'static {
     async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let _ = (now, limit);
         Ok(0)
+    }
+
+    /// How much longer than a record lives the engine has to keep it, and an entry of the index, where the engine removes
+    /// by itself what has expired. Somebody else's clock may be behind, and whoever concludes something from a missing
+    /// record asks with an earlier time: the margin is the clock tolerance and the store timeout of the configuration.
+    ///
+    /// Each [`SessionManager`](crate::SessionManager) says it once, before its first call; of several the longest counts.
+    /// The default does nothing, for engines that remove only what [`delete_expired`](Self::delete_expired) asks for: the
+    /// [`Sweeper`](crate::Sweeper::margin) has that margin.
+    fn keep_expired_for(&self, margin: Duration) {
+        let _ = margin;
     }
 
     /// The store's index of sessions by user. The default has none: users can then log in and out, but not be
@@ -298,6 +310,10 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         (**self).delete_expired(now, limit).await
+    }
+
+    fn keep_expired_for(&self, margin: Duration) {
+        (**self).keep_expired_for(margin);
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

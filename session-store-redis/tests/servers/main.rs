@@ -9,4 +9,6 @@
 
 mod cluster;
 mod common;
+mod lost;
 mod server;
+mod start;

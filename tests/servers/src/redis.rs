@@ -1,7 +1,9 @@
 //! Redis servers.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -13,6 +15,12 @@ use crate::{Certificates, IN_PLACE_OF_REDIS, ports};
 static REDIS: Kind = Kind {
     name: "Redis",
     ready: "Ready to accept connections",
+    last_signal: "KILL",
+};
+
+static SENTINEL: Kind = Kind {
+    name: "Sentinel",
+    ready: "Sentinel ID is",
     last_signal: "KILL",
 };
 
@@ -50,6 +58,33 @@ impl Redis {
         Self::launch(Some(certificates), ports::free, extra_args)
     }
 
+    /// A Sentinel that watches nobody.
+    pub fn start_sentinel() -> Self {
+        let path = program();
+        let program = |folder: &Folder, port: u16| {
+            // A Sentinel keeps what it finds out in the file of its configuration.
+            let file = folder.file("sentinel.conf");
+            let folder = folder.path().display();
+            let options = format!("port {port}\nbind 127.0.0.1\ndir {folder}\n");
+            fs::write(&file, options).expect("the folder is ours");
+            Program {
+                path: path.clone(),
+                arguments: vec![file, "--sentinel".to_owned()],
+                user: None,
+            }
+        };
+        let folder = Folder::new("sentinel", SENTINEL.last_signal);
+        let (server, port) = Server::start(&SENTINEL, folder, ports::free, program);
+        let sentinel = Self {
+            server,
+            port,
+            has_tls: false,
+            password: None,
+        };
+        sentinel.wait_until_it_answers();
+        sentinel
+    }
+
     /// A server whose port leaves room for a cluster's bus.
     pub(crate) fn start_node(extra_args: &[&str]) -> Self {
         Self::launch(None, ports::free_with_bus, extra_args)
@@ -60,8 +95,7 @@ impl Redis {
         free_port: impl Fn() -> u16,
         extra_args: &[&str],
     ) -> Self {
-        let path =
-            in_place(IN_PLACE_OF_REDIS).unwrap_or_else(|| find("redis-server", "redis-server"));
+        let path = program();
         let program = |folder: &Folder, port: u16| Program {
             path: path.clone(),
             arguments: arguments(folder, port, tls, extra_args),
@@ -161,6 +195,10 @@ impl Redis {
         }
         ask(&mut stream, words)
     }
+}
+
+fn program() -> PathBuf {
+    in_place(IN_PLACE_OF_REDIS).unwrap_or_else(|| find("redis-server", "redis-server"))
 }
 
 fn arguments(

@@ -29,8 +29,11 @@ const LONG: Duration = Duration::from_secs(60 * 60);
 /// The lifetime of sessions that Redis removes in real time.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// How much longer than a session lives Redis keeps it.
+/// How much longer than a session lives Redis keeps it: the clock tolerance and the store timeout.
 const MARGIN: Duration = Duration::from_secs(60);
+
+/// What is left of that beside the store timeout.
+const TOLERANCE: Duration = MARGIN.saturating_sub(PATIENCE);
 
 /// When nothing may be left in Redis: that margin, and what it takes to get round to a hundred thousand keys.
 const GONE_WITHIN: Duration = Duration::from_secs(90);
@@ -154,6 +157,7 @@ fn expired_keys(node: &Redis) -> usize {
 /// Logs visitors in, many at once, through all that a request goes through.
 async fn begin_sessions(store: Arc<dyn SessionStore>, lifetime: Duration) {
     let config = config().max_age(lifetime).absolute_timeout(lifetime);
+    let config = config.clock_tolerance(TOLERANCE);
     let manager = SessionManager::new(config.build().unwrap(), store);
     let started = Instant::now();
     let mut tasks = JoinSet::new();

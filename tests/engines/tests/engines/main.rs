@@ -43,6 +43,7 @@ macro_rules! on_every_engine {
     };
 }
 
+mod crowd;
 mod demoted;
 mod dump;
 mod expiry;

@@ -1,6 +1,7 @@
-//! What a request costs on the wire to Redis, counted between the store and the server.
+//! What a request costs on the wire to Redis, counted between the store and the server. What a crowd costs is counted in
+//! the same way, on PostgreSQL too.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Write as _};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -82,7 +83,7 @@ impl Scene {
             true => "EVALSHA",
             false => "SET",
         };
-        let wire = Wire::to(Redis::shared().port());
+        let wire = Wire::to_redis(Redis::shared().port());
         let store = RedisStore::builder()
             .key_prefix(format!("{}:", fresh_name()))
             .timeout(PATIENCE)
@@ -117,6 +118,13 @@ impl Scene {
         let touches = |_: Session| async { Ok(()) };
         let touched = request(&self.manager, &cookie, touches).await;
         touched.expect("a request");
+        // Where the server compares values by itself, this is the first save by a script.
+        let ends = |session: Session| async move {
+            session.logout();
+            Ok(())
+        };
+        let ended = request(&self.manager, &cookie, ends).await;
+        ended.expect("a request");
         self.wire.take();
     }
 
@@ -156,22 +164,37 @@ fn forge(cookie: &str) -> String {
 ///
 /// It leaves none out. The client behind the store sends commands of its own while it connects, a `PING` among them,
 /// and none later: it sends heartbeats only where it is asked to, which the store doesn't.
-struct Wire {
-    port: u16,
+pub(crate) struct Wire {
+    pub(crate) port: u16,
     commands: Commands,
 }
 
 type Commands = Arc<Mutex<Vec<String>>>;
 
+/// Reads the next command from a client: its name, or nothing for what is none, and all its bytes.
+type Reads = fn(&mut BufReader<TcpStream>) -> io::Result<(Option<String>, Vec<u8>)>;
+
 impl Wire {
-    fn to(server: u16) -> Self {
+    pub(crate) fn to_redis(server: u16) -> Self {
+        Self::to(server, |client| {
+            let (name, bytes) = read_command(client)?;
+            Ok((Some(name), bytes))
+        })
+    }
+
+    /// Of what clients of PostgreSQL send, that which has a statement carried out.
+    pub(crate) fn to_postgres(server: u16) -> Self {
+        Self::to(server, read_message)
+    }
+
+    fn to(server: u16, reads: Reads) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let commands = Commands::default();
         let noted = commands.clone();
         thread::spawn(move || {
             for client in listener.incoming() {
-                connect(client.expect("a connection"), server, noted.clone());
+                connect(client.expect("a connection"), server, reads, noted.clone());
             }
         });
         Self { port, commands }
@@ -179,12 +202,12 @@ impl Wire {
 
     /// The names of the commands since the last call, in the order in which they were sent. Those of a request that has
     /// been answered are all there.
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         mem::take(&mut *self.commands.lock().expect("nobody panics under the lock"))
     }
 }
 
-fn connect(client: TcpStream, server: u16, commands: Commands) {
+fn connect(client: TcpStream, server: u16, reads: Reads, commands: Commands) {
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).expect("the server is there");
     for stream in [&client, &server] {
         stream.set_nodelay(true).expect("TCP can do that");
@@ -193,15 +216,20 @@ fn connect(client: TcpStream, server: u16, commands: Commands) {
     let mut asker = client.try_clone().expect("there are handles left");
     thread::spawn(move || io::copy(&mut answers, &mut asker));
     // It fails when the client closes the connection, which is how it ends.
-    thread::spawn(move || pass_on(client, server, &commands));
+    thread::spawn(move || pass_on(client, server, reads, &commands));
 }
 
-fn pass_on(client: TcpStream, mut server: TcpStream, commands: &Commands) -> io::Result<()> {
+fn pass_on(
+    client: TcpStream,
+    mut server: TcpStream,
+    reads: Reads,
+    commands: &Commands,
+) -> io::Result<()> {
     let mut client = BufReader::new(client);
     loop {
-        let (name, bytes) = read_command(&mut client)?;
+        let (name, bytes) = reads(&mut client)?;
         let mut commands = commands.lock().expect("nobody panics under the lock");
-        commands.push(name);
+        commands.extend(name);
         drop(commands);
         server.write_all(&bytes)?;
     }
@@ -232,6 +260,25 @@ fn read_number(stream: &mut impl BufRead, sign: char, bytes: &mut Vec<u8>) -> io
         .and_then(|line| line.strip_suffix("\r\n"));
     let number = digits.and_then(|digits| digits.parse().ok());
     number.ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+/// A message to PostgreSQL: a letter and a length, which counts itself, before the rest. The first one of a connection
+/// has no letter; as it is short, its length begins with a zero.
+fn read_message(stream: &mut BufReader<TcpStream>) -> io::Result<(Option<String>, Vec<u8>)> {
+    let is_first = stream.fill_buf()?.first() == Some(&0);
+    let head_len = if is_first { 4 } else { 5 };
+    let mut bytes = vec![0; head_len];
+    stream.read_exact(&mut bytes)?;
+    let (_, length) = bytes.split_last_chunk().ok_or(ErrorKind::InvalidData)?;
+    let rest = u32::from_be_bytes(*length).saturating_sub(4) as usize;
+    bytes.resize(head_len + rest, 0);
+    stream.read_exact(&mut bytes[head_len..])?;
+    let name = match bytes[0] {
+        b'E' => Some("Execute".to_owned()),
+        b'Q' => Some("Query".to_owned()),
+        _ => None,
+    };
+    Ok((name, bytes))
 }
 
 #[test]
