@@ -1,5 +1,9 @@
 //! What is counted and timed, as a recorder of the crate `metrics` sees it.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can't go on panics"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
