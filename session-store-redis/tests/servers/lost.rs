@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use session_core::store::{
-    Expect, Record, SaveOptions, SaveOutcome, SessionStore as _, StoreErrorKind, UserIndex as _, UserKey,
+    Expect, Record, SaveOptions, SaveOutcome, SessionStore as _, StoreErrorKind, UserIndex as _,
+    UserKey,
 };
 use session_test_servers::Redis;
 
