@@ -36,7 +36,7 @@ fn allow(redis: &Redis, keys: &str, commands: &[&str]) {
     assert_eq!(redis.command(&words), "OK");
 }
 
-/// Each right that is missing is named, and no other, so that one can do what the error says.
+/// SR-8: each right that is missing is named, and no other, so that one can do what the error says.
 #[tokio::test]
 async fn a_user_who_may_not_do_enough_is_told_what_to_grant() {
     let redis = Redis::start(&[]);
@@ -68,7 +68,7 @@ async fn a_user_who_may_not_do_enough_is_told_what_to_grant() {
     assert!(text.ends_with("under another name: EVALSHA"), "{text}");
 }
 
-/// Each master decides by itself what a user may do.
+/// SR-8: each master decides by itself what a user may do.
 #[tokio::test]
 async fn one_master_that_does_not_let_the_user_do_enough_is_found() {
     let cluster = RedisCluster::start(3, 0);
@@ -87,7 +87,7 @@ async fn one_master_that_does_not_let_the_user_do_enough_is_found() {
     }
 }
 
-/// A server that evicts throws sessions away that are alive. Where it doesn't, or doesn't tell, nothing is said.
+/// SR-8: a server that evicts throws sessions away that are alive. Where it doesn't, or doesn't tell, nothing is said.
 #[tokio::test]
 async fn a_server_that_evicts_is_told() {
     let redis = Redis::start(&[]);
@@ -116,7 +116,7 @@ async fn a_server_that_evicts_is_told() {
     }
 }
 
-/// The error names the way to what is there.
+/// SR-8: the error names the way to what is there.
 #[tokio::test]
 async fn a_server_of_another_kind_is_named() {
     let (sentinel, server, cluster) = (
