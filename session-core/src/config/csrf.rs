@@ -1,5 +1,7 @@
 //! What the CSRF middleware asks of requests.
 
+use percent_encoding::percent_decode_str;
+
 use super::path::PathPattern;
 use crate::error::ConfigError;
 
@@ -48,10 +50,27 @@ impl CsrfConfig {
     }
 
     /// Whether requests for `path` need a token, if their method changes something.
+    ///
+    /// A path is excluded only as it was sent, and protected also as a router may understand it: otherwise `/%61ccount`
+    /// would pass by what protects `/account`.
     pub(crate) fn protects(&self, path: &str) -> bool {
-        let is_among = |patterns: &[PathPattern]| patterns.iter().any(|path_| path_.matches(path));
-        self.protected.as_deref().is_none_or(is_among) && !is_among(&self.excluded)
+        let is_among =
+            |patterns: &[PathPattern], path: &str| patterns.iter().any(|one| one.matches(path));
+        if is_among(&self.excluded, path) {
+            return false;
+        }
+        let Some(protected) = &self.protected else {
+            return true;
+        };
+        is_among(protected, path) || is_among(protected, &as_routed(path))
     }
+}
+
+/// A path as routers and middlewares may make it: percent-decoded, with several slashes as one, and none at the end.
+fn as_routed(path: &str) -> String {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let parts = decoded.split('/').filter(|part| !part.is_empty());
+    parts.flat_map(|part| ["/", part]).collect()
 }
 
 impl Default for CsrfConfig {
@@ -81,7 +100,7 @@ impl CsrfConfigBuilder {
     }
 
     /// Protects this path, and others only if they are named too: `/account` is one path, `/account/*` is everything below
-    /// one. Default: every path is protected.
+    /// one. Default: every path is protected, which forgets none.
     pub fn protect_path(mut self, path: impl Into<String>) -> Self {
         self.protected.push(path.into());
         self
@@ -196,5 +215,16 @@ mod tests {
             .unwrap();
         assert!(some.protects("/account/email"));
         assert!(!some.protects("/") && !some.protects("/account/hook"));
+        for other in [
+            "/%61ccount/email",
+            "//account///email",
+            "/account%2Femail",
+            "/account/email/",
+            "/account/%68ook",
+            "/account/",
+        ] {
+            assert!(some.protects(other), "{other}");
+        }
+        assert!(all.protects("/%68ooks/1"));
     }
 }

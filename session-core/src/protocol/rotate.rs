@@ -125,7 +125,13 @@ pub(super) async fn rotate(
                         return Err(error);
                     }
                 };
-                let mut record = moved(io, &fresh, view, wishes)?;
+                let mut record = match moved(io, &fresh, view, wishes) {
+                    Ok(record) => record,
+                    Err(error) => {
+                        take_back(io, &new).await;
+                        return Err(error);
+                    }
+                };
                 // As in the index, where the entry ends with the session.
                 record.reference = new.record.reference;
                 record.absolute_from = new.record.absolute_from;

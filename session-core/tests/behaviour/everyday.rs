@@ -54,7 +54,7 @@ fn add(cart: &Typed<Cart>, article: u32) -> Cart {
     added.unwrap()
 }
 
-/// A typed value is read, changed and removed; the change is done again on what another request stored.
+/// ST-10: a typed value is read, changed and removed; the change is done again on what another request stored.
 #[tokio::test]
 async fn typed_data_is_changed_by_doing_it_again() {
     let mut scene = Scene::with_session(config()).await;
@@ -93,7 +93,7 @@ async fn typed_data_is_changed_by_doing_it_again() {
         .await;
 }
 
-/// What doesn't fit the type is migrated where the type knows how, and an error where it doesn't; it can be replaced and
+/// ST-10: what doesn't fit the type is migrated where the type knows how, and an error where it doesn't; it can be replaced and
 /// deleted in any case.
 #[tokio::test]
 async fn what_does_not_fit_is_migrated_or_refused() {
@@ -181,7 +181,7 @@ async fn a_refused_step_changes_nothing() {
         .await;
 }
 
-/// What an atomic step read stays in front of it: a later `set` of the key doesn't hide the one that it read.
+/// ST-10: what an atomic step read stays in front of it: a later `set` of the key doesn't hide the one that it read.
 #[tokio::test]
 async fn a_step_sees_what_was_set_before_it() {
     let mut scene = Scene::with_session(config()).await;
