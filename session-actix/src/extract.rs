@@ -130,7 +130,7 @@ impl<N: 'static> FromRequest for CsrfToken<N> {
 session_core::adapter::session_newtype! {
     /// The request's session, for a handler whose use doesn't count as activity: one that a page asks by itself, again and
     /// again, and that mustn't keep its visitor signed in. Otherwise it is like [`Session`]. If the same request takes a
-    /// `Session` too, or the middleware [loads eagerly](crate::SessionMiddleware::load_eagerly), it counts.
+    /// `Session` too, its CSRF token is checked, or the middleware [loads eagerly](crate::SessionMiddleware::load_eagerly), it counts.
     Peek, Error
 }
 

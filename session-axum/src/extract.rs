@@ -111,7 +111,7 @@ impl<S: Sync, N: 'static> FromRequestParts<S> for CsrfToken<N> {
 session_core::adapter::session_newtype! {
     /// The request's session, for a handler whose use doesn't count as activity: one that a page asks by itself, again and
     /// again, and that mustn't keep its visitor signed in. Otherwise it is like [`Session`]. If the same request takes a
-    /// `Session` too, it counts.
+    /// `Session` too, its CSRF token is checked, it counts.
     Peek, Error
 }
 

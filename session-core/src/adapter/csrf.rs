@@ -12,7 +12,7 @@ use crate::request::Main;
 pub const MAX_CSRF_FORM_LEN: usize = 64 * 1024;
 
 /// What a CSRF middleware does with a request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum CsrfStep {
     /// It passes the request on: the method is one that changes nothing, or the path isn't protected.
     Pass,
@@ -25,20 +25,41 @@ pub enum CsrfStep {
     Refuse(Error),
 }
 
+/// Shows no token.
+impl fmt::Debug for CsrfStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pass => f.write_str("Pass"),
+            Self::Check(_) => f.write_str("Check(..)"),
+            Self::ReadForm => f.write_str("ReadForm"),
+            Self::Refuse(error) => f.debug_tuple("Refuse").field(error).finish(),
+        }
+    }
+}
+
 impl CsrfConfig {
     /// What to do with a request. `path` is the original one, as for
     /// [`SessionConfig::is_excluded`](crate::SessionConfig::is_excluded). `header` gives the first value of the header of a
     /// name in lower case; for `host` that is also what HTTP/2 has in its place, `:authority`.
     ///
     /// Where the request comes from is looked at first: a browser says so in `Sec-Fetch-Site`, or else in `Origin`
-    /// (OWASP's CSRF cheat sheet).
+    /// (OWASP's CSRF cheat sheet). A WebSocket, whose opening can't bring a token, is asked for that alone.
     pub fn step<'r>(
         &self,
         method: &str,
         path: &str,
         header: impl Fn(&str) -> Option<&'r [u8]>,
     ) -> CsrfStep {
-        if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") || !self.protects(path) {
+        if !self.protects(path) {
+            return CsrfStep::Pass;
+        }
+        if is_socket(method, &header) {
+            return match self.is_of_this_site(&header) {
+                true => CsrfStep::Pass,
+                false => CsrfStep::Refuse(Error::csrf("the WebSocket comes from another site")),
+            };
+        }
+        if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") {
             return CsrfStep::Pass;
         }
         if !self.is_of_this_site(&header) {
@@ -165,6 +186,17 @@ impl<E, R, N> fmt::Debug for CsrfMiddleware<E, R, N> {
     }
 }
 
+/// Whether this opens a WebSocket: by an upgrade in HTTP/1.1, by `CONNECT` in HTTP/2 (RFC 6455, RFC 8441).
+fn is_socket<'r>(method: &str, header: &impl Fn(&str) -> Option<&'r [u8]>) -> bool {
+    let upgrades = || {
+        header("upgrade").is_some_and(|value| {
+            let mut protocols = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            protocols.any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        })
+    };
+    method == "CONNECT" || (method == "GET" && upgrades())
+}
+
 fn is_form(content_type: &[u8]) -> bool {
     let essence = content_type.split(|byte| *byte == b';').next();
     essence.is_some_and(|essence| {
@@ -249,6 +281,26 @@ mod tests {
             step("POST", &[("content-type", "text/plain")]),
             CsrfStep::Refuse(_)
         ));
+    }
+
+    /// CS-1: a page of another site opens no WebSocket in a visitor's name.
+    #[test]
+    fn a_socket_is_opened_by_this_site_alone() {
+        let upgrade = ("upgrade", "WebSocket");
+        let host = ("host", "a.example");
+        for (method, origin, passes) in [
+            ("GET", "https://a.example", true),
+            ("GET", "https://b.example", false),
+            ("GET", "null", false),
+            ("CONNECT", "https://a.example", true),
+            ("CONNECT", "https://b.example", false),
+        ] {
+            let step = step(method, &[upgrade, host, ("origin", origin)]);
+            let has_passed = matches!(step, CsrfStep::Pass);
+            assert_eq!(has_passed, passes, "{method} {origin}");
+        }
+        let other = [("upgrade", "h2c"), ("origin", "https://b.example")];
+        assert!(matches!(step("GET", &other), CsrfStep::Pass));
     }
 
     #[test]

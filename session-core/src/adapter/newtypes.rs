@@ -181,7 +181,6 @@ macro_rules! newtype_of_csrf_token {
 macro_rules! newtype_of_user {
     ($(#[$attribute:meta])* $name:ident $(<const $limit:ident: u64>)?) => {
         $(#[$attribute])*
-        #[derive(Clone, Debug)]
         pub struct $name<$(const $limit: u64,)? N = $crate::Main> {
             user: $crate::SessionUser,
             name: ::std::marker::PhantomData<fn() -> N>,
@@ -194,6 +193,18 @@ macro_rules! newtype_of_user {
                     user,
                     name: ::std::marker::PhantomData,
                 }
+            }
+        }
+
+        impl<$(const $limit: u64,)? N> ::std::clone::Clone for $name<$($limit,)? N> {
+            fn clone(&self) -> Self {
+                Self::from_core(::std::clone::Clone::clone(&self.user))
+            }
+        }
+
+        impl<$(const $limit: u64,)? N> ::std::fmt::Debug for $name<$($limit,)? N> {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Debug::fmt(&self.user, f)
             }
         }
 

@@ -1,8 +1,6 @@
 //! What the CSRF middleware asks of requests.
 
-use percent_encoding::percent_decode_str;
-
-use super::path::PathPattern;
+use super::path::{PathPattern, as_routed};
 use crate::error::ConfigError;
 
 /// What the adapters' CSRF middleware asks of requests. The default protects every path.
@@ -62,15 +60,8 @@ impl CsrfConfig {
         let Some(protected) = &self.protected else {
             return true;
         };
-        is_among(protected, path) || is_among(protected, &as_routed(path))
+        is_among(protected, &as_routed(path))
     }
-}
-
-/// A path as routers and middlewares may make it: percent-decoded, with several slashes as one, and none at the end.
-fn as_routed(path: &str) -> String {
-    let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let parts = decoded.split('/').filter(|part| !part.is_empty());
-    parts.flat_map(|part| ["/", part]).collect()
 }
 
 impl Default for CsrfConfig {
@@ -99,8 +90,8 @@ impl CsrfConfigBuilder {
         self
     }
 
-    /// Protects this path, and others only if they are named too: `/account` is one path, `/account/*` is everything below
-    /// one. Default: every path is protected, which forgets none.
+    /// Protects this path, and others only if they are named too: `/account` is one path, `/account/*` is that and
+    /// everything below. Default: every path is protected, which forgets none.
     pub fn protect_path(mut self, path: impl Into<String>) -> Self {
         self.protected.push(path.into());
         self
@@ -135,6 +126,14 @@ impl CsrfConfigBuilder {
                 "the form field for the CSRF token has no name: choose one such as \"csrf_token\"",
             ));
         }
+        if matches!(
+            &*header,
+            "cookie" | "host" | "origin" | "content-type" | "authorization" | "sec-fetch-site"
+        ) {
+            return Err(ConfigError::new(format!(
+                "the header {header:?} means something else: choose another for the CSRF token, such as \"X-CSRF-Token\""
+            )));
+        }
         let parse = |paths: &[String]| -> Result<Vec<_>, _> {
             paths.iter().map(|path| PathPattern::parse(path)).collect()
         };
@@ -144,7 +143,10 @@ impl CsrfConfigBuilder {
             field: self.field,
             protected: match self.protected.is_empty() {
                 true => None,
-                false => Some(parse(&self.protected)?),
+                false => {
+                    let protected = parse(&self.protected)?.into_iter();
+                    Some(protected.map(PathPattern::routed).collect())
+                }
             },
             excluded: parse(&self.excluded)?,
             trusted_origins: trusted_origins.collect::<Result<_, _>>()?,
@@ -157,12 +159,20 @@ fn check(origin: &str) -> Result<String, ConfigError> {
     let host = origin
         .strip_prefix("https://")
         .or_else(|| origin.strip_prefix("http://"));
-    let is_usable =
-        host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ']));
+    // Browsers leave the usual port out.
+    let usual_port = match origin.starts_with("https") {
+        true => ":443",
+        false => ":80",
+    };
+    let is_usable = host.is_some_and(|host| {
+        let is_name = host.is_ascii() && !host.contains(['/', '?', '#', '@', '*', ' ']);
+        is_name && !host.is_empty() && !host.ends_with(usual_port)
+    });
     match is_usable {
         true => Ok(origin.to_ascii_lowercase()),
         false => Err(ConfigError::new(format!(
-            "{origin:?} is no origin: write scheme and host, such as \"https://accounts.example.com\", without a path"
+            "{origin:?} is no origin: write scheme and host, such as \"https://accounts.example.com\", without a path \
+             or the usual port"
         ))),
     }
 }
@@ -185,10 +195,14 @@ mod tests {
             "https://a.example/",
             "https://*.example",
             "ftp://a.example",
+            "https://a.example:443",
+            "http://a.example:80",
+            "https://ä.example",
         ] {
             assert!(errors(builder().trusted_origin(origin)), "{origin}");
         }
         assert!(errors(builder().header("x csrf")));
+        assert!(errors(builder().header("Cookie")));
         assert!(errors(builder().field("")));
         assert!(errors(builder().exclude_path("webhooks")));
         assert!(errors(builder().protect_path("*")));
@@ -226,5 +240,17 @@ mod tests {
             assert!(some.protects(other), "{other}");
         }
         assert!(all.protects("/%68ooks/1"));
+        // However a pattern is written, and however a middleware further in makes paths alike.
+        for (pattern, path) in [
+            ("/", "//"),
+            ("/account/", "/account"),
+            ("/account/", "//account/"),
+            ("/caf%C3%A9", "/caf%c3%a9"),
+            ("/*", "/anything"),
+        ] {
+            let one = CsrfConfig::builder().protect_path(pattern).build().unwrap();
+            assert!(one.protects(pattern.trim_end_matches('*')), "{pattern}");
+            assert!(one.protects(path), "{pattern} {path}");
+        }
     }
 }

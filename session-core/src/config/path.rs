@@ -1,5 +1,7 @@
 //! Paths without a session.
 
+use percent_encoding::percent_decode_str;
+
 use crate::error::ConfigError;
 
 /// A path, or all below one: those without a session, for example.
@@ -28,10 +30,25 @@ impl PathPattern {
         })
     }
 
+    /// The same pattern for paths as routers may make them.
+    pub(super) fn routed(self) -> Self {
+        Self {
+            path: as_routed(&self.path),
+            ..self
+        }
+    }
+
     pub(crate) fn matches(&self, path: &str) -> bool {
         match path.strip_prefix(&self.path) {
             Some(rest) => rest.is_empty() || (self.and_below && rest.starts_with('/')),
             None => false,
         }
     }
+}
+
+/// A path as routers and middlewares may make it: percent-decoded, with several slashes as one, and none at the end.
+pub(super) fn as_routed(path: &str) -> String {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let parts = decoded.split('/').filter(|part| !part.is_empty());
+    parts.flat_map(|part| ["/", part]).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fmt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -15,7 +16,7 @@ pub(crate) type Encoded = Arc<[u8]>;
 /// Stored data, and what the request has changed. Unchanged values stay where they are. Reading or changing
 /// a key takes time by the logarithm of the number of keys. What is asked of all changes takes time by their
 /// number, and only what is asked of all entries goes by the size of the session.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct View {
     base: SessionData,
     cleared: bool,
@@ -45,6 +46,13 @@ impl TextLen {
     fn replace(self, key: &EscapedKey<'_>, old: Option<&[u8]>, new: Option<&[u8]>) -> Self {
         let len = |value: &[u8]| entry_len(key, value) + ",".len();
         Self(self.0 - old.map_or(0, len) + new.map_or(0, len))
+    }
+}
+
+/// Shows how much there is, not what.
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "View({} changes)", self.changes.len())
     }
 }
 

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
 
-use super::found::GoneSession;
+use super::found::{Found, GoneSession};
 use super::io::{Environment, Io, in_time};
 use crate::data::{Encoded, EscapedKey, Op, SessionData, View};
 use crate::error::Error;
@@ -120,6 +121,30 @@ impl CsrfEntry {
         let entry = serde_json::json!([seeds, self.renewed_at.as_unix_millis()]);
         entry.to_string().into_bytes().into()
     }
+}
+
+/// What a token is made of for a request that has no session of its own to keep a seed in: a late one, and one that came
+/// with several. It is made of the keys that came along, so that such a visitor can log in and out like any other.
+pub(crate) fn seed_without_session(found: &Found) -> Option<CsrfSeed> {
+    let mut keys: Vec<_> = match found {
+        Found::Gone(gone) if gone.is_straggler => vec![gone.key],
+        Found::SeveralLive(sessions) => sessions.iter().map(|session| session.key).collect(),
+        Found::Live(_) | Found::Nothing | Found::Gone(_) => return None,
+    };
+    keys.sort();
+    let mut hash = Sha256::new();
+    hash.update(b"csrf seed without a session\0");
+    for key in &keys {
+        hash.update(key.as_bytes());
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut bytes = [0; SEED_LEN];
+    bytes.copy_from_slice(&digest[..SEED_LEN]);
+    Some(CsrfSeed {
+        bytes,
+        // No stored seed gets there.
+        generation: u64::MAX,
+    })
 }
 
 /// The operation that adds a seed, beside those that others have added.

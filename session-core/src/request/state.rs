@@ -6,7 +6,7 @@ use crate::config::Policy;
 use crate::data::{Op, OpLog, SessionData, View};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Done, Events};
-use crate::protocol::csrf::Renewal;
+use crate::protocol::csrf::{CsrfSeed, Renewal, seed_without_session};
 use crate::protocol::{
     ClientChange, Commit, Found, LiveSession, LoginWish, Opened, Outcome, StoredSession, Wishes,
 };
@@ -228,6 +228,12 @@ impl RequestState {
             hidden,
             came_too_late: self.is_abandoned,
         }
+    }
+
+    /// What a CSRF token is made of, if the request has no session to keep that in, and won't have one.
+    pub(crate) fn csrf_seed_without_session(&self) -> Option<CsrfSeed> {
+        let begins_one = self.wishes.end || self.wishes.login.is_some();
+        seed_without_session(&self.found).filter(|_| !begins_one)
     }
 
     /// What becomes of the session's CSRF tokens, if the request ended now.

@@ -43,7 +43,12 @@ impl<E: From<Error>> Session<E> {
     /// [`grace`](crate::SessionConfigBuilder::grace) time and the clock tolerance.
     ///
     /// The first token of a visitor without a session begins one. Call this after `login` and `regenerate` where a
-    /// handler does both.
+    /// handler does both. A late request, and one that came with several sessions, gets a token that is good for another
+    /// such request, so that its visitor can log in or out.
+    ///
+    /// A login form that is sent twice is one login, but its second sending may be refused here: the first one has made its
+    /// token void. So is the ninth of first tokens that requests of one session ask for at the same moment, and that of a
+    /// login which met another login of the same session. Loading the page again helps.
     ///
     /// # Errors
     /// [`ErrorKind::Random`] if the random generator fails.
@@ -69,9 +74,9 @@ impl<E: From<Error>> Session<E> {
         let policy = self.shared.manager().config().policy();
         let keys = self.shared.manager().config().csrf_keys();
         let is_good = Unmasked::of(token.as_bytes()).is_some_and(|token| {
-            let mut seeds = entry
-                .good_seeds(self.shared.now(), policy.window)
-                .into_iter();
+            let stored = entry.good_seeds(self.shared.now(), policy.window);
+            let unstored = csrf::seed_without_session(&self.shared.state().found);
+            let mut seeds = stored.into_iter().chain(unstored);
             seeds.any(|seed| keys.is_of(&token, &seed.bytes, seed.generation))
         });
         match is_good {
@@ -87,6 +92,9 @@ impl<E: From<Error>> Session<E> {
     /// What tokens of this session are made of once the request is committed.
     fn csrf_seed(&self) -> Result<CsrfSeed, E> {
         let first = |state: &crate::request::RequestState| -> Result<Option<CsrfSeed>, Error> {
+            if let Some(seed) = state.csrf_seed_without_session() {
+                return Ok(Some(seed));
+            }
             let entry = CsrfEntry::of(&state.reserved()?);
             let seed = entry.seeds.first();
             Ok(seed.map(|seed| seed.renewed(state.renewal())))

@@ -1,5 +1,6 @@
 //! Several values in one atomic step.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -13,11 +14,17 @@ use crate::error::{Error, ErrorKind};
 
 /// The session's values in the middle of an [atomic step](Session::atomically): what is read is what the step starts
 /// from, with its own changes; what is written counts only if the step succeeds.
-#[derive(Debug)]
 pub struct Draft<'v> {
     view: &'v mut View,
     /// The keys that were written, each as often as it was.
     written: Vec<EscapedKey<'static>>,
+}
+
+/// Shows how much was written, not what.
+impl fmt::Debug for Draft<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draft({} writes)", self.written.len())
+    }
 }
 
 impl<'v> Draft<'v> {

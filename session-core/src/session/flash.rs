@@ -146,8 +146,11 @@ impl<E: From<Error>> Session<E> {
     /// }
     /// ```
     ///
+    /// Where several requests leave messages at the same moment, and together they would take more than
+    /// [`MAX_FLASH_LEN`] bytes of JSON, the oldest go.
+    ///
     /// # Errors
-    /// [`ErrorKind::PayloadTooLarge`] if the messages would take more than [`MAX_FLASH_LEN`] bytes of JSON, and
+    /// [`ErrorKind::PayloadTooLarge`] if the messages would take more than that already now, and
     /// [`ErrorKind::Random`] if the random generator fails. The session is then as it was.
     pub fn flash(&self, flash: Flash) -> Result<(), E> {
         Ok(self.put_flashes(vec![flash])?)
@@ -199,21 +202,18 @@ impl<E: From<Error>> Session<E> {
                 flash.id = Some(self.new_flash_id()?);
             }
         }
+        let mut state = self.shared.state();
+        let mut together = stored(&state.reserved()?);
+        put(&mut together, &added);
+        check_len(encode(&together).len())?;
         let put = change(move |flashes| {
-            for flash in &added {
-                if !flashes.iter().any(|other| other.id == flash.id) {
-                    flashes.push(flash.clone());
-                }
+            put(flashes, &added);
+            // Other requests may have left messages meanwhile. The oldest make room; the data of a request doesn't get lost
+            // for a message.
+            while encode(flashes).len() > MAX_FLASH_LEN {
+                flashes.remove(0);
             }
         });
-        let mut state = self.shared.state();
-        let mut view = state.reserved()?;
-        if let Op::Update(key, add) = &put
-            && let Some(json) = add(view.get(key).as_ref().map(crate::data::ValueRef::json))?
-        {
-            check_len(json.len())?;
-            view.set(key.clone(), json);
-        }
         let recorded = state.record_reserved(put);
         drop(state);
         recorded.settle(self.shared.events());
@@ -228,6 +228,15 @@ impl<E: From<Error>> Session<E> {
             Error::with_source(ErrorKind::Random, message, error)
         })?;
         Ok(u64::from_le_bytes(bytes))
+    }
+}
+
+/// Puts these among those that are there, each once.
+fn put(flashes: &mut Vec<Flash>, added: &[Flash]) {
+    for flash in added {
+        if !flashes.iter().any(|other| other.id == flash.id) {
+            flashes.push(flash.clone());
+        }
     }
 }
 

@@ -93,7 +93,9 @@ impl<E: From<Error>> Session<E> {
     /// [`commit`](Self::commit) laid over it. It costs one load.
     ///
     /// A rotation that was made elsewhere is followed, a login isn't: a stream that somebody opened before it must not
-    /// see what the user does after it. Once the session has moved or ended, this request can't send a cookie any more.
+    /// see what the user does after it. (Where earlier holders of an id have to be cut off, use [`login`](Self::login) or
+    /// [`reauthenticate`](Self::reauthenticate), not [`regenerate`](Self::regenerate).) Once the session has been rotated
+    /// elsewhere, this request can send no cookie of it any more, and so can't rotate it or log in.
     ///
     /// ```
     /// use std::time::Duration;

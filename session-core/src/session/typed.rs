@@ -115,7 +115,7 @@ impl<T: TypedData, E: From<Error>> Typed<T, E> {
         let new = to_json(data)?;
         self.session.atomically(move |draft| {
             let old = stored_json::<T>(draft.view()).unwrap_or_default();
-            Ok(write(draft, T::PLACE, &old, &new)?)
+            Ok(write::<T>(draft, &old, &new)?)
         })
     }
 
@@ -139,7 +139,7 @@ impl<T: TypedData, E: From<Error>> Typed<T, E> {
         self.session.atomically(move |draft| {
             let old = stored_json::<T>(draft.view()).unwrap_or_default();
             let data = change(read(draft.view())?)?;
-            write(draft, T::PLACE, &old, &to_json(&data)?)?;
+            write::<T>(draft, &old, &to_json(&data)?)?;
             Ok(data)
         })
     }
@@ -211,9 +211,10 @@ fn to_json<T: TypedData>(data: &T) -> Result<Value, Error> {
     })
 }
 
-/// Writes `new` where `old` was. Of a whole session the fields that `new` doesn't have any more go.
-fn write(draft: &mut Draft<'_>, place: Place, old: &Value, new: &Value) -> Result<(), Error> {
-    match place {
+/// Writes `new` where `old` was. Of a whole session the fields that `new` doesn't have any more go, and everything else
+/// that keeps it from being a `T`.
+fn write<T: TypedData>(draft: &mut Draft<'_>, old: &Value, new: &Value) -> Result<(), Error> {
+    match T::PLACE {
         Place::Key(key) => draft.set(key, new),
         Place::WholeSession => {
             let Value::Object(fields) = new else {
@@ -226,6 +227,13 @@ fn write(draft: &mut Draft<'_>, place: Place, old: &Value, new: &Value) -> Resul
             }
             for (name, value) in fields {
                 draft.set(name, value)?;
+            }
+            if parse::<T>(draft.view().encode().as_json()).is_err() {
+                let stored = draft.view().entries();
+                let names: Vec<_> = stored.filter_map(|(key, _)| key.unescape()).collect();
+                for name in names.iter().filter(|name| !fields.contains_key(*name)) {
+                    draft.delete(name);
+                }
             }
             Ok(())
         }

@@ -431,3 +431,100 @@ async fn without_randomness_there_is_no_token() {
     }
     assert!(!session.is_modified());
 }
+
+/// CS-1: a late visitor, and one who came with several live sessions, gets a token that is good for another such request:
+/// they can log in and out behind the check. It is good for nobody else, and asking for it drops nothing.
+#[tokio::test]
+async fn a_late_visitor_can_pass_the_check() {
+    let mut scene = Scene::with_session(config()).await;
+    let late = scene.jar.clone();
+    scene.request(|session| session.login("ada").unwrap()).await;
+    let several = {
+        let other = scene.request_with(None, |session| session.login("bob").unwrap());
+        let other = other.await.cookie().unwrap();
+        format!("{}; session_id={other}", scene.jar.clone().unwrap())
+    };
+    for cookie in [late.unwrap(), several] {
+        scene.store.calls();
+        let mut token = None;
+        let response = scene.request_with(Some(cookie.clone()), |session| {
+            token = Some(session.csrf_token().unwrap());
+            assert!(!session.is_modified());
+        });
+        assert!(response.await.cookie().is_none());
+        let token = token.unwrap();
+        assert!(!is_good(&scene, token.as_str()).await);
+        let current = scene.jar.replace(cookie);
+        assert!(is_good(&scene, token.as_str()).await);
+        scene.jar = current;
+    }
+}
+
+/// ST-10: a whole session that doesn't fit its type can be replaced, and a migrated one converges.
+#[tokio::test]
+async fn a_whole_session_that_does_not_fit_can_be_replaced() {
+    let mut scene = Scene::with_session(config()).await;
+    scene
+        .request(|session| session.set("note", 7).unwrap())
+        .await;
+    scene
+        .request(|session| {
+            let all = typed::<Everything>(session);
+            assert_eq!(all.get().unwrap_err().kind(), ErrorKind::Mismatch);
+            all.set(&Everything { n: 2, note: None }).unwrap();
+            assert_eq!(all.get().unwrap().unwrap().n, 2);
+            assert_eq!(session.keys(), ["n"]);
+        })
+        .await;
+}
+
+/// ST-9: messages that requests leave at the same moment keep their limit together; the oldest make room, and what else
+/// the requests stored is kept.
+#[tokio::test]
+async fn messages_left_at_once_keep_their_limit() {
+    let mut scene = Scene::with_session(config()).await;
+    let cookie = scene.jar.clone();
+    let handle = scene.manager.handle();
+    let header = format!("session_id={}", cookie.clone().unwrap());
+    let long = |letter: &str| Flash::info(letter.repeat(1_500));
+    let work = async {
+        let headers = [header.as_bytes()];
+        let session: Session = handle.load(&CookieHeaders(&headers)).await.unwrap();
+        session.flash(long("b")).unwrap();
+        session.set("n", 2).unwrap();
+        for letter in ["a", "c"] {
+            let other = scene.request_with(cookie.clone(), |session| {
+                drop(session.flash(long(letter)));
+            });
+            other.await;
+        }
+    };
+    let ((), finished) = handle.run(work).await;
+    assert!(finished.error().is_none());
+    scene
+        .request(|session| {
+            assert_eq!(session.flashes().unwrap(), [long("b")]);
+            assert_eq!(session.get::<i64>("n").unwrap(), Some(2));
+        })
+        .await;
+}
+
+/// LG-1: `Debug` of what a handler holds shows no value.
+#[tokio::test]
+async fn debug_shows_no_value() {
+    let mut scene = Scene::with_session(config()).await;
+    scene
+        .request(|session| {
+            let shown: Result<String, Error> = session.atomically(|draft| {
+                draft.set("secret", "hidden")?;
+                Ok(format!("{draft:?}"))
+            });
+            let cart = typed::<Cart>(session);
+            let shown = format!("{} {session:?} {cart:?}", shown.unwrap());
+            // As text, and as the bytes of "hidden".
+            for value in ["hidden", "104, 105", "secret"] {
+                assert!(!shown.contains(value), "{shown}");
+            }
+        })
+        .await;
+}
