@@ -16,8 +16,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::error::{BoxError, Refusal, WrongKind};
-use crate::node::LONGEST_QUEUE;
 use crate::tls::Tls;
+
+/// The most commands that are under way on one connection. More than this pile up only behind a server that answers
+/// no more.
+pub(crate) const LONGEST_QUEUE: usize = 4_096;
 
 /// How long a new connection may take, and what is said on it first. One that has been given up is tried again, so
 /// that this is not how long one waits for a server that is away.

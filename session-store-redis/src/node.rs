@@ -9,12 +9,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::dial::{Dialed, Dialer};
+use crate::dial::{Dialed, Dialer, LONGEST_QUEUE};
 use crate::error::{BoxError, Failure};
-
-/// The most commands that are under way on one connection. More than this pile up only behind a server that answers
-/// no more.
-pub(crate) const LONGEST_QUEUE: usize = 4_096;
 
 /// The longest that a command waits for the first connection to a node.
 const FIRST_CONNECTION: Duration = Duration::from_millis(500);

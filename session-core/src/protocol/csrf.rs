@@ -15,19 +15,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::found::{Found, GoneSession};
+use super::found::{Found, GoneSession, StoredSession};
 use super::io::{Environment, Io, in_time};
+use super::refresh::follow_rotations;
 use crate::data::{Encoded, EscapedKey, Op, SessionData, View};
 use crate::error::Error;
-use crate::store::{MoveCause, Record, RecordState, Timestamp};
+use crate::store::{MoveCause, RecordState, Timestamp};
 
 pub(crate) const SEED_LEN: usize = 16;
 
 /// How many seeds are kept, the first ones.
 const MAX_SEEDS: usize = 8;
-
-/// How many rotations are followed from a late request's id to the session that it has become.
-const MAX_ROTATIONS: u32 = 8;
 
 const KEY: &str = "csrf";
 
@@ -82,6 +80,11 @@ impl CsrfEntry {
     pub(crate) fn of(reserved: &View) -> Self {
         let value = reserved.get(&EscapedKey::new(KEY));
         value.map_or_else(Self::default, |value| Self::parse(value.json()))
+    }
+
+    /// The entry of a stored session.
+    pub(crate) fn of_stored(session: &StoredSession) -> Self {
+        Self::of(&View::new(session.record.reserved().clone()))
     }
 
     /// What tokens may be made of that are good at `now`, where late requests are those of the last `window`.
@@ -189,33 +192,20 @@ pub(crate) async fn entry_after_rotations(
     env: &Environment,
     gone: &GoneSession,
 ) -> Result<Option<CsrfEntry>, Error> {
+    let Some(RecordState::Superseded {
+        successor,
+        cause: MoveCause::Rotation,
+        ..
+    }) = gone.record.as_ref().map(|record| &record.state)
+    else {
+        return Ok(None);
+    };
     let mut io = Io::new(env);
-    let followed = in_time(env, follow(&mut io, gone)).await;
-    followed
+    let followed = in_time(env, follow_rotations(&mut io, *successor)).await;
+    let session = followed
         .unwrap_or_else(|| Err(io.late()))
-        .inspect_err(|error| env.events.failed("load", error))
-}
-
-async fn follow(io: &mut Io<'_>, gone: &GoneSession) -> Result<Option<CsrfEntry>, Error> {
-    let mut there = gone.record.clone();
-    for _ in 0..MAX_ROTATIONS {
-        let successor = match there.as_ref().map(|record| &record.state) {
-            Some(RecordState::Superseded {
-                successor,
-                cause: MoveCause::Rotation,
-                ..
-            }) => *successor,
-            Some(RecordState::Live(_)) => break,
-            _ => return Ok(None),
-        };
-        there = match io.load(&successor).await {
-            Ok(record) => record,
-            Err(error) if error.is_about_the_record() => None,
-            Err(error) => return Err(error.into()),
-        };
-    }
-    let live = there.as_ref().and_then(Record::live);
-    Ok(live.map(|live| CsrfEntry::of(&View::new(live.reserved().clone()))))
+        .inspect_err(|error| env.events.failed("load", error))?;
+    Ok(session.map(|session| CsrfEntry::of_stored(&session)))
 }
 
 #[cfg(test)]

@@ -57,11 +57,11 @@ impl Found {
         }
     }
 
-    /// A session that is found to be over while it is used.
-    pub(crate) fn over(key: StoreKey) -> Self {
+    /// A session that is found to be over while a request uses it, with what lies there, if it has been seen.
+    pub(crate) fn over(key: StoreKey, record: Option<Record>) -> Self {
         Self::Gone(Arc::new(GoneSession {
             key,
-            record: None,
+            record,
             is_straggler: true,
         }))
     }

@@ -33,10 +33,10 @@ pub(crate) async fn open(env: &Environment, ids: &mut Ids, is_use: bool) -> Resu
     let stopwatch = metrics::start(Timing::Open);
     let mut io = Io::new(env);
     let opened = in_time(env, look_up(&mut io, ids)).await;
+    stopwatch.stop();
     let mut opened = opened
         .unwrap_or_else(|| Err(io.late()))
         .inspect_err(|error| env.events.failed("load", error))?;
-    stopwatch.stop();
     tell(env, &opened.found);
     if is_use
         && let Found::Live(session) = &opened.found

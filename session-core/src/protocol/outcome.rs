@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::found::{Found, GoneSession, LiveSession};
+use super::found::{Found, LiveSession};
 use crate::events::{Done, DropReason};
 use crate::id::StoreKey;
 use crate::store::Record;
@@ -74,14 +74,9 @@ impl Outcome {
     /// The session was ended or rotated, or it expired, while this request was under way. The request wanted
     /// nothing of it.
     pub(super) fn gone(key: StoreKey, record: Option<Record>) -> Self {
-        let gone = GoneSession {
-            key,
-            record,
-            is_straggler: true,
-        };
         Self {
             done: Done::FoundGone,
-            ..Self::unchanged(Found::Gone(Arc::new(gone)))
+            ..Self::unchanged(Found::over(key, record))
         }
     }
 }

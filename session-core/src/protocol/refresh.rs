@@ -6,6 +6,7 @@ use super::found::{LiveSession, StoredSession};
 use super::io::{Environment, Io, in_time};
 use super::open::{self, is_usable};
 use crate::error::Error;
+use crate::id::StoreKey;
 use crate::store::{MoveCause, RecordState, StoreErrorKind};
 
 /// How many rotations are followed. A session that is rotated more often between two looks is taken for over.
@@ -20,14 +21,17 @@ pub(crate) async fn refresh(
     session: &LiveSession,
 ) -> Result<Option<StoredSession>, Error> {
     let mut io = Io::new(env);
-    let followed = in_time(env, follow(&mut io, session)).await;
+    let followed = in_time(env, follow_rotations(&mut io, session.key)).await;
     followed
         .unwrap_or_else(|| Err(io.late()))
         .inspect_err(|error| env.events.failed("refresh", error))
 }
 
-async fn follow(io: &mut Io<'_>, session: &LiveSession) -> Result<Option<StoredSession>, Error> {
-    let mut key = session.key;
+/// The session that lives under this key, or under the one to which mere rotations have moved it.
+pub(super) async fn follow_rotations(
+    io: &mut Io<'_>,
+    mut key: StoreKey,
+) -> Result<Option<StoredSession>, Error> {
     for _ in 0..=MAX_ROTATIONS {
         let record = match io.load(&key).await {
             Ok(Some(record)) => record,

@@ -373,7 +373,7 @@ impl RequestState {
                 let id = session.id.clone();
                 Found::Live(Arc::new(LiveSession { id, stored }))
             }
-            None => Found::over(session.key),
+            None => Found::over(session.key, None),
         };
         self.show_stored();
         refreshed

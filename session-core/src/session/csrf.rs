@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::Found;
 use crate::protocol::csrf::{self, CsrfEntry, CsrfSeed};
 use crate::random::RandomError;
+use crate::request::RequestState;
 use crate::transport::{Pad, Unmasked};
 
 /// A token that proves that a request was made by a page of this site: [`Session::csrf_token`] makes it, and
@@ -91,7 +92,7 @@ impl<E: From<Error>> Session<E> {
 
     /// What tokens of this session are made of once the request is committed.
     fn csrf_seed(&self) -> Result<CsrfSeed, E> {
-        let first = |state: &crate::request::RequestState| -> Result<Option<CsrfSeed>, Error> {
+        let first = |state: &RequestState| -> Result<Option<CsrfSeed>, Error> {
             if let Some(seed) = state.csrf_seed_without_session() {
                 return Ok(Some(seed));
             }
@@ -122,9 +123,7 @@ impl<E: From<Error>> Session<E> {
     async fn stored_csrf_entry(&self) -> Result<CsrfEntry, E> {
         let found = self.shared.state().found.clone();
         Ok(match found {
-            Found::Live(live) => {
-                CsrfEntry::of(&crate::data::View::new(live.record.reserved().clone()))
-            }
+            Found::Live(live) => CsrfEntry::of_stored(&live),
             Found::Gone(gone) if gone.is_straggler => {
                 let environment = self.shared.manager().environment();
                 let entry = csrf::entry_after_rotations(environment, &gone).await?;

@@ -58,8 +58,6 @@ fn add(cart: &Typed<Cart>, article: u32) -> Cart {
 #[tokio::test]
 async fn typed_data_is_changed_by_doing_it_again() {
     let mut scene = Scene::with_session(config()).await;
-    let other = scene.jar.clone();
-    let mut response = None;
     scene
         .request(|session| {
             let cart = typed::<Cart>(session);
@@ -67,20 +65,12 @@ async fn typed_data_is_changed_by_doing_it_again() {
             assert_eq!(add(&cart, 1).articles, [1]);
         })
         .await;
-    // Both load the session with one article, and the second one saves first.
-    let handle = scene.manager.handle();
-    let header = format!("session_id={}", other.clone().unwrap());
-    let work = async {
-        let headers = [header.as_bytes()];
-        let session: Session = handle.load(&CookieHeaders(&headers)).await.unwrap();
-        add(&typed(&session), 2);
-        let second = scene.request_with(other.clone(), |session| {
-            add(&typed(session), 3);
-        });
-        response = second.await.error;
-    };
-    let ((), finished) = handle.run(work).await;
-    assert!(finished.error().is_none() && response.is_none());
+    scene
+        .overlap(
+            |session| drop(add(&typed(session), 2)),
+            |session| drop(add(&typed(session), 3)),
+        )
+        .await;
     scene
         .request(|session| {
             let cart = typed::<Cart>(session);
@@ -185,23 +175,18 @@ async fn a_refused_step_changes_nothing() {
 #[tokio::test]
 async fn a_step_sees_what_was_set_before_it() {
     let mut scene = Scene::with_session(config()).await;
-    let cookie = scene.jar.clone();
-    let handle = scene.manager.handle();
-    let header = format!("session_id={}", cookie.clone().unwrap());
-    let work = async {
-        let headers = [header.as_bytes()];
-        let session: Session = handle.load(&CookieHeaders(&headers)).await.unwrap();
-        session.set("n", 10).unwrap();
-        let copied: Result<(), Error> =
-            session.atomically(|draft| draft.set("copy", draft.get_or("n", 0)?));
-        copied.unwrap();
-        session.set("n", 20).unwrap();
-        // Another request saves first, so that all of it runs again.
-        let other = scene.request_with(cookie, |session| session.set("n", 5).unwrap());
-        other.await;
-    };
-    let ((), finished) = handle.run(work).await;
-    assert!(finished.error().is_none());
+    scene
+        .overlap(
+            |session| {
+                session.set("n", 10).unwrap();
+                let copied: Result<(), Error> =
+                    session.atomically(|draft| draft.set("copy", draft.get_or("n", 0)?));
+                copied.unwrap();
+                session.set("n", 20).unwrap();
+            },
+            |session| session.set("n", 5).unwrap(),
+        )
+        .await;
     scene
         .request(|session| {
             let of = |key: &str| session.get::<i64>(key).unwrap();
@@ -261,20 +246,12 @@ async fn a_flash_message_left_meanwhile_waits() {
     scene
         .request(|session| session.flash(Flash::info("first")).unwrap())
         .await;
-    let cookie = scene.jar.clone();
-    let handle = scene.manager.handle();
-    let header = format!("session_id={}", cookie.clone().unwrap());
-    let work = async {
-        let headers = [header.as_bytes()];
-        let session: Session = handle.load(&CookieHeaders(&headers)).await.unwrap();
-        assert_eq!(session.flashes().unwrap(), [Flash::info("first")]);
-        let other = scene.request_with(cookie, |session| {
-            session.flash(Flash::info("second")).unwrap();
-        });
-        other.await;
-    };
-    let ((), finished) = handle.run(work).await;
-    assert!(finished.error().is_none());
+    scene
+        .overlap(
+            |session| assert_eq!(session.flashes().unwrap(), [Flash::info("first")]),
+            |session| session.flash(Flash::info("second")).unwrap(),
+        )
+        .await;
     scene
         .request(|session| assert_eq!(session.flashes().unwrap(), [Flash::info("second")]))
         .await;
@@ -358,25 +335,16 @@ async fn a_token_made_after_a_rotation_is_good_after_it() {
 #[tokio::test]
 async fn first_tokens_made_side_by_side_are_both_good() {
     let scene = Scene::with_session(config()).await;
-    let cookie = scene.jar.clone();
-    let handle = scene.manager.handle();
-    let header = format!("session_id={}", cookie.clone().unwrap());
-    let mut tokens = Vec::new();
-    let work = async {
-        let headers = [header.as_bytes()];
-        let session: Session = handle.load(&CookieHeaders(&headers)).await.unwrap();
-        tokens.push(session.csrf_token().unwrap());
-        let other = scene.request_with(cookie, |session| {
-            tokens.push(session.csrf_token().unwrap());
-        });
-        other.await;
-    };
-    let ((), finished) = handle.run(work).await;
-    assert!(finished.error().is_none());
-    for token in &tokens {
+    let (mut first, mut second) = (None, None);
+    scene
+        .overlap(
+            |session| first = session.csrf_token().ok(),
+            |session| second = session.csrf_token().ok(),
+        )
+        .await;
+    for token in [first.unwrap(), second.unwrap()] {
         assert!(is_good(&scene, token.as_str()).await);
     }
-    assert_eq!(tokens.len(), 2);
 }
 
 /// CS-1: a new secret refuses no token that an old one made.
@@ -483,24 +451,16 @@ async fn a_whole_session_that_does_not_fit_can_be_replaced() {
 #[tokio::test]
 async fn messages_left_at_once_keep_their_limit() {
     let mut scene = Scene::with_session(config()).await;
-    let cookie = scene.jar.clone();
-    let handle = scene.manager.handle();
-    let header = format!("session_id={}", cookie.clone().unwrap());
     let long = |letter: &str| Flash::info(letter.repeat(1_500));
-    let work = async {
-        let headers = [header.as_bytes()];
-        let session: Session = handle.load(&CookieHeaders(&headers)).await.unwrap();
-        session.flash(long("b")).unwrap();
-        session.set("n", 2).unwrap();
-        for letter in ["a", "c"] {
-            let other = scene.request_with(cookie.clone(), |session| {
-                drop(session.flash(long(letter)));
-            });
-            other.await;
-        }
-    };
-    let ((), finished) = handle.run(work).await;
-    assert!(finished.error().is_none());
+    scene
+        .overlap(
+            |session| {
+                session.flash(long("b")).unwrap();
+                session.set("n", 2).unwrap();
+            },
+            |session| session.flash(long("a")).unwrap(),
+        )
+        .await;
     scene
         .request(|session| {
             assert_eq!(session.flashes().unwrap(), [long("b")]);

@@ -237,6 +237,26 @@ impl Scene {
         Response::new(&finished)
     }
 
+    /// Two requests of this visitor that overlap: both load the session, the second one is over first, and then the first
+    /// one is committed. Neither may fail; the jar stays as it is.
+    pub(crate) async fn overlap(
+        &self,
+        first: impl FnOnce(&Session),
+        second: impl FnOnce(&Session),
+    ) {
+        let handle = self.manager.handle();
+        let header = self.jar.as_ref().map(|value| format!("session_id={value}"));
+        let headers: Vec<_> = header.iter().map(String::as_bytes).collect();
+        let work = async {
+            let session: Session = handle.load(&CookieHeaders(&headers)).await.unwrap();
+            first(&session);
+            let response = self.request_with(self.jar.clone(), second).await;
+            assert!(response.error.is_none(), "{:?}", response.error);
+        };
+        let ((), finished) = handle.run(work).await;
+        assert!(finished.error().is_none(), "{:?}", finished.error());
+    }
+
     pub(crate) fn take_cookie(&mut self, response: &Response) {
         if let Some(value) = response.cookie() {
             self.jar = Some(value).filter(|value| !value.is_empty());
