@@ -199,7 +199,7 @@ fn failures_are_counted_and_timed() {
         cookie: None,
     };
     scene.request(|session| session.set("n", 1).unwrap());
-    store.set(Call::Save, Mood::Fails);
+    store.set(Call::Update, Mood::Fails);
     let saving = [
         "session_commit_seconds",
         "session_failed_total kind=store",
